@@ -131,6 +131,16 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerRule:
+    """How an answer is read from a sample's text, and when two answers are the same."""
+
+    extraction: Extraction = "boxed"
+    pattern: str | None = None  # for regex: last match wins; group 1 if there is one, else the whole match
+    json_path: str | None = None  # for json: dotted path of the field, as in "result.value"
+    equivalence: Equivalence = "math"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """What was read from a sample's text, and how it was graded."""
 
