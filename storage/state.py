@@ -1,0 +1,61 @@
+"""What a job says of itself to other processes: one small JSON file, replaced whole."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from polythink.storage.files import replace_text
+
+Status = Literal["submitted", "running", "done", "stopped", "interrupted", "cancelled", "broken"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmProgress:
+    """How far one arm is."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobState:
+    """The state of a job. Times are Unix seconds (UTC)."""
+
+    job_id: str
+    name: str
+    status: Status
+    reason: str | None = None  # why it stopped
+    total: int = 0  # samples asked for
+    done: int = 0  # samples finished, failed ones included
+    failed: int = 0  # samples given up
+    in_flight: int = 0  # requests being answered
+    retries: int = 0  # requests of this run that left their sample owed
+    output_tokens: int = 0  # billed
+    spent_usd: float = 0.0  # settled over all runs
+    cap_usd: float | None = None
+    created_at: float  # first run
+    started_at: float  # this run
+    updated_at: float  # last sign of life
+    host: str
+    pid: int
+    address: str | None = None  # the cluster it was submitted to
+    submission_id: str | None = None  # its id there
+    arms: dict[str, ArmProgress] = field(default_factory=dict)  # by arm_id
+
+
+def write_state(path: Path, state: JobState) -> None:
+    """Durably replace the state file. Raises ArchiveError."""
+    replace_text(path, json.dumps(asdict(state), indent=1))
+
+
+def read_state(path: Path) -> JobState | None:
+    """The state, or None before the first run."""
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    arms = {arm_id: ArmProgress(**progress) for arm_id, progress in fields.pop("arms").items()}
+    return JobState(arms=arms, **fields)
