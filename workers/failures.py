@@ -1,0 +1,94 @@
+"""What a failed request means: try again, give the sample up, or stop the job. Mapped once, here.
+
+Source: the errors page of the API reference; `error.details.error_code` is the stable key where it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import anthropic
+import httpx2
+
+from polythink.workers.tasks import Disposition, Failure
+
+_SPEND_CODES = frozenset({"enforced_spend_limit_reached", "contract_spend_limit_reached"})
+_SPEND_WORDS = ("credit balance is too low", "specified api usage limits", "specified workspace api usage limits")
+_RETRIED_STATUSES = frozenset({408, 409, 429})
+_STOPPING_STATUSES = frozenset({401, 402, 403})
+_STATUS_OF_STREAMED = {
+    "overloaded_error": 529,
+    "api_error": 500,
+    "timeout_error": 504,
+    "rate_limit_error": 429,
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+}
+DEFAULT_RETRY_AFTER_S = 5.0
+
+
+def classify_exception(error: BaseException) -> Failure | None:
+    """The failure behind an exception of the SDK or its transport; None if it is not one of theirs."""
+    match error:
+        case anthropic.APIStatusError():
+            return classify_reply(error.status_code, error.body, error.response.headers, str(error))
+        case anthropic.APITimeoutError() | TimeoutError() | httpx2.TimeoutException():
+            return _unreached("timeout_error", error)
+        case anthropic.APIConnectionError() | httpx2.TransportError() | httpx2.StreamError() | ConnectionError():
+            return _unreached("connection_error", error)
+        case anthropic.AnthropicError():
+            return Failure(disposition="stop_job", error_type="client_error", message=str(error))
+        case _:
+            return None
+
+
+def classify_reply(status: int, body: Any, headers: Mapping[str, str], fallback: str = "") -> Failure:
+    """The failure a reply with an error status stands for."""
+    error = body.get("error") if isinstance(body, Mapping) else None
+    error = error if isinstance(error, Mapping) else {}
+    message = str(error.get("message") or fallback or f"HTTP {status}")
+    code = (error.get("details") or {}).get("error_code")
+    limited = status == 429 and code not in _SPEND_CODES
+    return Failure(
+        disposition=_disposition(status, code, message),
+        error_type=str(error.get("type") or f"http_{status}"),
+        message=message,
+        http_status=status,
+        limited=limited,
+        retry_after_s=_retry_after(headers) if limited else None,
+    )
+
+
+def classify_streamed(body: Mapping[str, Any]) -> Failure:
+    """The failure an `error` event stands for, which arrives after HTTP 200."""
+    kind = str((body.get("error") or {}).get("type"))
+    return classify_reply(_STATUS_OF_STREAMED.get(kind, 500), body, {})
+
+
+CUT_STREAM = Failure(disposition="retry", error_type="cut_stream", message="the stream ended without message_stop")
+
+
+def _disposition(status: int, code: object, message: str) -> Disposition:
+    if code in _SPEND_CODES or status in _STOPPING_STATUSES:
+        return "stop_job"
+    if status == 400 and any(words in message.lower() for words in _SPEND_WORDS):
+        return "stop_job"
+    return "retry" if status in _RETRIED_STATUSES or status >= 500 else "give_up"
+
+
+def _retry_after(headers: Mapping[str, str]) -> float:
+    try:
+        return max(0.0, float(headers.get("retry-after", DEFAULT_RETRY_AFTER_S)))
+    except ValueError:  # an HTTP date: rare, and the default is as good
+        return DEFAULT_RETRY_AFTER_S
+
+
+def _unreached(error_type: str, error: BaseException) -> Failure:
+    cause = error.__cause__ or error
+    message = str(cause) or type(cause).__name__
+    return Failure(disposition="retry", error_type=error_type, message=message, unreachable=True)

@@ -1,0 +1,139 @@
+"""The worker: one Ray actor holding many streams at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import ray
+
+from polythink.workers.pace import IDLE_WAIT_S, LEASE_S, Lease
+from polythink.workers.sampling import attempt, make_client
+from polythink.workers.tasks import Endpoint, Result, Task
+
+GATHER_S = 0.02  # seconds to let more of the same come in, so that calls are few and batches large
+
+
+class Permits(Protocol):
+    """Who is asked before requests start, and told when the server limits us."""
+
+    async def lease(self, want: int, in_flight: int, unused: int) -> Lease: ...
+
+    async def freeze(self, seconds: float) -> None: ...
+
+
+class Streams:
+    """A queue of tasks, the streams that answer them, and the results not yet collected."""
+
+    def __init__(self, endpoints: Mapping[str, Endpoint], streams: int, permits: Permits) -> None:
+        self._endpoints = endpoints
+        self._clients = {name: make_client(endpoint, streams) for name, endpoint in endpoints.items()}
+        self._permits = permits
+        self._waiting: deque[Task] = deque()
+        self._running: set[asyncio.Task[None]] = set()
+        self._results: list[Result] = []
+        self._error: BaseException | None = None
+        self._arrived = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._loop = asyncio.create_task(self._start_as_permitted())
+
+    def put(self, tasks: Sequence[Task]) -> None:
+        """Queue tasks."""
+        self._waiting.extend(tasks)
+        self._changed.set()
+
+    async def take(self, timeout_s: float) -> list[Result]:
+        """All results there are, waiting up to `timeout_s` for a first one. Raises what stopped the streams."""
+        try:
+            await asyncio.wait_for(self._arrived.wait(), timeout_s)
+            await asyncio.sleep(GATHER_S)
+        except TimeoutError:
+            pass
+        if self._error is not None:
+            raise self._error
+        if self._loop.done():
+            self._loop.result()
+        results, self._results = self._results, []
+        self._arrived.clear()
+        return results
+
+    async def close(self) -> None:
+        """Drop everything that runs."""
+        running = [self._loop, *self._running]
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        for client in self._clients.values():
+            await client.close()
+
+    async def _start_as_permitted(self) -> None:
+        unused = 0
+        while True:
+            lease = await self._permits.lease(len(self._waiting), len(self._running), unused)
+            unused = lease.starts
+            while unused and self._waiting:
+                self._start(self._waiting.popleft())
+                unused -= 1
+            await self._pause(lease)
+
+    async def _pause(self, lease: Lease) -> None:
+        """Until permits may have come free; at the latest until the lease ends."""
+        self._changed.clear()
+        if self._waiting and not lease.starts:
+            await asyncio.sleep(lease.seconds)
+            return
+        try:
+            await asyncio.wait_for(self._changed.wait(), IDLE_WAIT_S if self._waiting else LEASE_S)
+            await asyncio.sleep(GATHER_S)
+        except TimeoutError:
+            pass
+
+    def _start(self, task: Task) -> None:
+        running = asyncio.create_task(self._run(task))
+        self._running.add(running)
+        running.add_done_callback(self._ended)
+
+    def _ended(self, running: asyncio.Task[None]) -> None:
+        self._running.discard(running)
+        self._changed.set()
+        if not running.cancelled() and (error := running.exception()):
+            self._error = error
+            self._arrived.set()
+
+    async def _run(self, task: Task) -> None:
+        result = await attempt(self._clients[task.endpoint], self._endpoints[task.endpoint], task)
+        if result.failure and result.failure.retry_after_s is not None:
+            await self._permits.freeze(result.failure.retry_after_s)
+        self._results.append(result)
+        self._arrived.set()
+
+
+class _GovernorPermits:
+    """The governor, as one worker sees it."""
+
+    def __init__(self, governor: Any, holder: str) -> None:
+        self._governor = governor
+        self._holder = holder
+
+    async def lease(self, want: int, in_flight: int, unused: int) -> Lease:
+        lease: Lease = await self._governor.lease.remote(self._holder, want, in_flight, unused)
+        return lease
+
+    async def freeze(self, seconds: float) -> None:
+        await self._governor.freeze.remote(seconds)
+
+
+@ray.remote(max_restarts=0)
+class Worker:
+    """Runs tasks for one job. The first call must be `open`, inside the actor's event loop."""
+
+    async def open(self, name: str, governor: Any, endpoints: Mapping[str, Endpoint], streams: int) -> None:
+        self._streams = Streams(endpoints, streams, _GovernorPermits(governor, name))
+
+    async def put(self, tasks: Sequence[Task]) -> None:
+        self._streams.put(tasks)
+
+    async def take(self, timeout_s: float) -> list[Result]:
+        return await self._streams.take(timeout_s)
