@@ -1,0 +1,101 @@
+"""The job file as a model: problems x arms x samples, how answers are read and selected, what may be spent."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
+
+from polythink.jobs.spec_parts import (
+    DEFAULT_ENDPOINT,
+    SLUG,
+    Answer,
+    Arms,
+    Cap,
+    Count,
+    Endpoint,
+    Grade,
+    MaxTokens,
+    Model,
+    Problems,
+    Prompt,
+    Text,
+)
+
+
+def _offered_lane(lane: str) -> str:
+    if lane != "live":
+        raise PydanticCustomError("lane", "live, the one lane offered so far")
+    return lane
+
+
+def _endpoint_tag(value: Any) -> str | None:
+    """One endpoint, or a mapping of names to endpoints? A mapping that names a field of an endpoint is one."""
+    if isinstance(value, Endpoint):
+        return "#Endpoint"
+    if not isinstance(value, dict):
+        return None
+    named = value and all(isinstance(part, dict | Endpoint) for part in value.values())
+    return "#named" if named and not Endpoint.model_fields.keys() & value.keys() else "#Endpoint"
+
+
+Endpoints = Annotated[
+    Annotated[Endpoint, Tag("#Endpoint")]
+    | Annotated[dict[Annotated[str, Field(pattern=SLUG)], Endpoint], Tag("#named")],
+    Discriminator(
+        _endpoint_tag, custom_error_type="shape", custom_error_message="an endpoint, or a mapping of names to endpoints"
+    ),
+]
+Workers = Annotated[
+    Annotated[Literal["auto"], Tag("#plain")] | Annotated[Count, Tag("#number")],
+    Discriminator(
+        lambda value: "#plain" if isinstance(value, str) else "#number" if type(value) is int else None,
+        custom_error_type="shape",
+        custom_error_message="auto, or a whole number of workers",
+    ),
+]
+
+
+class Job(Model):
+    """What a user submits. The fields are those of the job file."""
+
+    name: Annotated[str, Field(pattern=SLUG)] = Field(
+        description="lower-case letters, digits, `.`, `_`, `-`; at most 48"
+    )
+    problems: Problems = Field(description="the inputs")
+    prompt: Prompt = Field(default_factory=Prompt, description="what is sent for each")
+    arms: Arms = Field(description="list of sampling configurations, or {grid: {model: [...], reasoning: [...]}}")
+    samples: Count = Field(default=1, description="samples per problem and arm")
+    max_tokens: MaxTokens = Field(
+        default="auto",
+        description="ceiling on thinking and answer together; auto: budget + 4096, 32000 for effort and adaptive, "
+        "8192 for none, at most what the model takes",
+    )
+    answer: Answer = Field(default_factory=Answer, description="how answers are read and compared")
+    grade: Grade = Field(
+        default="auto", description='auto (against gold where there is one), none or {python: "grade.py:function"}'
+    )
+    select: Annotated[tuple[Any, ...], Field(min_length=1)] = Field(
+        default=("majority",), description="list of selectors"
+    )
+    endpoint: Endpoints = Field(
+        default_factory=Endpoint, description="one endpoint, or a mapping of names to endpoints"
+    )
+    archive: Text | None = Field(default=None, description="folder or URL; null: $POLYTHINK_ARCHIVE, else ./archive")
+    lane: Annotated[str, AfterValidator(_offered_lane)] = Field(
+        default="live", description="how requests reach the API"
+    )
+    concurrency: Count = Field(default=64, description="requests in flight, over all workers")
+    workers: Workers = Field(default="auto", description="worker processes; auto: by the machines' cores")
+    cap: Cap | None = Field(default=None, description="what may be spent; null: no cap")
+    retries: Count = Field(default=8, description="attempts a sample may take before it counts as failed")
+    timeout_s: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] = Field(
+        default=1800.0, description="seconds one request may take"
+    )
+    seed: Annotated[int, Field(strict=True)] = Field(default=0, description="of every random choice polythink makes")
+
+    @property
+    def endpoints(self) -> dict[str, Endpoint]:
+        """Endpoints by name; a single one is called `default`."""
+        return {DEFAULT_ENDPOINT: self.endpoint} if isinstance(self.endpoint, Endpoint) else self.endpoint
