@@ -32,7 +32,7 @@ _LONE_LETTER = re.compile(rf"(?<![\w'\\-])({_NOT_ARTICLE}{_LETTER})")
 
 _JSON = json.JSONDecoder()
 _OBJECT = re.compile(r"\{\s*+[\"}]")
-_JSON_WASTE = 10_000_000  # characters read in vain before a text is taken to hold no object
+_JSON_WASTE = 2_000_000  # characters read in vain before a text is taken to hold no object
 _JSON_DEEP = 100_000  # characters charged for an object nested too deep to read
 
 

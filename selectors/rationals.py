@@ -9,7 +9,7 @@ MAX_LENGTH = 400  # characters; anything longer is text, however many digits it 
 _MAX_EXPONENT = 400  # powers of ten
 
 _DECIMAL = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?|[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
-_POWER = r"(?:[eE](?P<{0}e>[-+]?[0-9]{{1,4}})|(?:\\times|\\cdot|\*|×|·)10(?:\^|\*\*)\{{?(?P<{0}p>[-+]?[0-9]{{1,4}})\}}?)"
+_POWER = r"(?:[eE](?P<{0}e>[-+]?[0-9]{{1,4}})|(?:\\times|\\cdot|\*|\u00d7|\u00b7)10(?:\^|\*\*)\{{?(?P<{0}p>[-+]?[0-9]{{1,4}})\}}?)"
 _PLAIN = re.compile(
     rf"(?P<sign>[-+]?)(?P<a>{_DECIMAL}){_POWER.format('a')}?(?:/(?P<bs>[-+]?)(?P<b>{_DECIMAL}))?(?P<percent>%?)"
 )
@@ -27,8 +27,8 @@ def parse_rational(text: str) -> Fraction | None:
     Read: sign, thousands separators, decimals, a/b, \\frac and mixed numbers, percent (a hundredth), powers of ten
     (`1.5e3`, `1.5 \\times 10^{3}`), dollar signs and LaTeX spacing, one final full stop.
 
-    >>> parse_rational("1,234.0"), parse_rational(r"\\tfrac{2468}{2}"), parse_rational("50%"), parse_rational("12 apples")
-    (Fraction(1234, 1), Fraction(1234, 1), Fraction(1, 2), None)
+    >>> parse_rational("1,234.0"), parse_rational(r"\\tfrac{3}{6}"), parse_rational("50%"), parse_rational("12 apples")
+    (Fraction(1234, 1), Fraction(1, 2), Fraction(1, 2), None)
     """
     if len(text) > MAX_LENGTH:
         return None

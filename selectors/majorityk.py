@@ -1,0 +1,143 @@
+"""majority@k: the expected correctness of a majority vote over k of a problem's samples.
+
+The expectation over all k-subsets, ties shared equally, has a closed form. Let class i have n_i of the N samples,
+c_i of them right, and let a abstain. With t votes for the winner, it is the sum over t and i of
+
+    c_i/n_i  C(n_i, t)  integral over y in [0, 1] of the coefficient of x^(k-t) in
+    (1 + x)^a  product over l != i of ( sum over s < t of C(n_l, s) x^s  +  y C(n_l, t) x^t )
+
+divided by C(N, k). Here y marks the classes tied with i: the integral of y^j is 1/(j + 1), the winner's share among
+j + 1. The integrand is a polynomial in y, so Gauss-Legendre nodes integrate it exactly; every term is positive, so
+nothing cancels; and one product holds every k, since its coefficients are indexed by subset size.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from math import comb
+
+import numpy as np
+
+from polythink.selectors.panel import Ints, Panel, Reals
+
+MAX_EXACT_WORK = 100_000_000  # multiply-adds per problem; above it, subsets are drawn instead
+MAX_EXACT_SAMPLES = 900  # beyond it 2^-N leaves the range of floating point
+DRAWS = 10_000  # subsets drawn per problem and k: standard error at most 0.005
+_BLOCK = 1_000  # subsets drawn at a time
+
+_Counts = tuple[int, ...]
+
+
+def majority_curve(panel: Panel, ks: list[int], seed: int = 0) -> Reals:
+    """Expected correctness of the majority of k samples per problem, [P, K]; NaN where n < k.
+
+    Exact where the counting takes at most MAX_EXACT_WORK, else the mean over DRAWS subsets drawn by the seed.
+    """
+    curve = np.full((len(panel.samples), len(ks)), np.nan)
+    known: dict[tuple[int, _Counts, _Counts], Reals] = {}  # many problems fall out alike
+    for p, samples in enumerate(panel.samples.tolist()):
+        span = slice(panel.starts[p], panel.starts[p + 1])
+        votes, right = tuple(panel.votes[span].tolist()), tuple(panel.right[span].tolist())
+        reached = [k for k in ks if k <= samples]
+        key = (samples, votes, right)
+        if key not in known:
+            known[key] = majority_at(samples, votes, right, reached, seed)
+        curve[p, : len(reached)] = known[key]
+    return curve
+
+
+def majority_at(samples: int, votes: _Counts, right: _Counts, ks: list[int], seed: int = 0) -> Reals:
+    """Expected correctness of the majority of k of one problem's samples, [K], for ascending k of at most `samples`.
+
+    Args:
+        samples: N, abstentions included.
+        votes: n_i of each answer class.
+        right: c_i, how many of these are right.
+    """
+    if not any(right):
+        return np.zeros(len(ks))
+    inner = [k for k in ks if k < samples]
+    shares = np.array(right) / np.array(votes)
+    whole = float(shares[np.array(votes) == max(votes)].mean())  # k = N: there is one subset
+    rows = _rows(votes, right, max(inner, default=0))
+    work = len(rows[0]) * (max(inner, default=0) + 1) * (sum(votes) + len(votes))
+    if work <= MAX_EXACT_WORK and samples <= MAX_EXACT_SAMPLES:
+        values = _exact(samples, votes, shares, inner, rows)
+    else:
+        values = _drawn(samples, votes, right, inner, seed)
+    return np.array([*values, *[whole] * (len(ks) - len(inner))])
+
+
+def _rows(votes: _Counts, right: _Counts, largest: int) -> tuple[Ints, Reals, Reals]:
+    """The (t, y) pairs to evaluate, ascending in t, and the weight of each in the integral over y."""
+    top = min(largest, max(n for n, c in zip(votes, right, strict=True) if c))
+    levels: list[int] = []
+    nodes, weights = [np.empty(0)], [np.empty(0)]
+    for t in range(1, top + 1):
+        rivals = min(sum(n >= t for n in votes), largest // t) - 1  # the degree in y
+        y, weight = _nodes(rivals // 2 + 1)
+        levels += [t] * len(y)
+        nodes.append(y)
+        weights.append(weight)
+    return np.array(levels, dtype=np.int64), np.concatenate(nodes), np.concatenate(weights)
+
+
+@cache
+def _nodes(count: int) -> tuple[Reals, Reals]:
+    """Gauss-Legendre nodes and weights on [0, 1]; exact for polynomials of degree 2 count - 1."""
+    nodes, weights = np.polynomial.legendre.leggauss(count)
+    return (nodes + 1) / 2, weights / 2
+
+
+@cache
+def _thinned(n: int) -> Reals:
+    """C(n, s) / 2^n for s = 0..n: scaled so that products stay in range; the scale cancels in the end."""
+    return np.array([comb(n, s) / 2**n for s in range(n + 1)])
+
+
+def _exact(samples: int, votes: _Counts, shares: Reals, ks: list[int], rows: tuple[Ints, Reals, Reals]) -> Reals:
+    """The closed form. `others` is the product over the classes so far; `won` sums the ways one of them wins."""
+    if not ks:
+        return np.empty(0)
+    levels, nodes, weights = rows
+    width = max(ks) + 1
+    others, won = np.zeros((len(levels), width)), np.zeros((len(levels), width))
+    abstentions = _thinned(samples - sum(votes))[:width]
+    others[:, : len(abstentions)] = abstentions
+    for n, share in zip(votes, shares.tolist(), strict=True):
+        others, won = _add_class(others, won, levels, nodes, _thinned(n), share)
+    ways = weights @ won[:, ks]
+    return np.asarray(ways / _thinned(samples)[ks])
+
+
+def _add_class(others: Reals, won: Reals, levels: Ints, nodes: Reals, ways: Reals, share: float) -> tuple[Reals, Reals]:
+    """Multiply one class in: s of its votes drawn, s < t as a loser, s = t as a rival (y) or as the winner (share)."""
+    width = others.shape[1]
+    next_others, next_won = others * ways[0], won * ways[0]
+    for s in range(1, min(len(ways), width)):
+        first, last = np.searchsorted(levels, (s, s + 1))  # rows with t = s; those after have t > s
+        if first == len(levels):
+            break
+        head = width - s
+        next_others[last:, s:] += ways[s] * others[last:, :head]
+        next_won[last:, s:] += ways[s] * won[last:, :head]
+        tied = (ways[s] * nodes[first:last])[:, None]
+        next_others[first:last, s:] += tied * others[first:last, :head]
+        next_won[first:last, s:] += tied * won[first:last, :head] + ways[s] * share * others[first:last, :head]
+    return next_others, next_won
+
+
+def _drawn(samples: int, votes: _Counts, right: _Counts, ks: list[int], seed: int) -> Reals:
+    """Mean over drawn subsets. The draw depends on the seed and the counts alone, not on the other problems."""
+    rng = np.random.default_rng([seed, samples, *votes, *right])
+    shares = np.array(right) / np.array(votes)
+    pools = [*votes, samples - sum(votes)]
+    means = []
+    for k in ks:
+        total = 0.0
+        for _ in range(DRAWS // _BLOCK):
+            tally = rng.multivariate_hypergeometric(pools, k, size=_BLOCK)[:, :-1]
+            leading = (tally == tally.max(axis=1, keepdims=True)) & (tally > 0)
+            total += float((leading @ shares / np.maximum(leading.sum(axis=1), 1)).sum())
+        means.append(total / DRAWS)
+    return np.array(means)
