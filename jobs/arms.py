@@ -11,6 +11,7 @@ from typing import Any
 from polythink import facts as model_facts
 from polythink.facts import ModelFacts
 from polythink.jobs.spec import Job
+from polythink.jobs.spec_lines import Loc
 from polythink.jobs.spec_parts import DEFAULT_ENDPOINT, ArmGrid, ArmSpec, Prompt, reasoning_record
 from polythink.records import Arm, Reasoning
 
@@ -18,7 +19,6 @@ ANSWER_TOKENS = 4_096  # allowance for the answer on top of a thinking budget
 FREE_THINKING_TOKENS = 32_000  # where the model decides how much to think
 NO_THINKING_TOKENS = 8_192
 
-Loc = tuple[str | int, ...]
 _NOT_IN_ID = re.compile(r"[^A-Za-z0-9._:/-]+")
 
 
@@ -27,12 +27,12 @@ class PlacedArm:
     """An arm, and where in the job file its parts were said."""
 
     arm: Arm
+    spec: ArmSpec
     place: Loc
     model_place: Loc
     reasoning_place: Loc
     endpoint_place: Loc
     max_tokens_place: Loc
-    prompt_place: Loc
 
 
 def expand(job: Job) -> tuple[Arm, ...]:
@@ -77,12 +77,12 @@ def _placed(job: Job, ordinal: int, spec: ArmSpec, places: tuple[Loc, Loc, Loc, 
             template=prompt.template,
             ordinal=ordinal,
         ),
+        spec=spec,
         place=place,
         model_place=model_place,
         reasoning_place=reasoning_place,
         endpoint_place=endpoint_place,
         max_tokens_place=("max_tokens",) if spec.max_tokens is None else (*place, "max_tokens"),
-        prompt_place=("prompt",) if spec.prompt is None else (*place, "prompt"),
     )
 
 

@@ -1,0 +1,199 @@
+"""A job file to a job that can run, or every reason why it cannot: nothing is spent on a spec that is wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import TemplateError, TemplateSyntaxError, UndefinedError
+
+from polythink.errors import SandboxError, SpecError, SpecIssue
+from polythink.jobs.arms import place_arms
+from polythink.jobs.problem_list import PlacedProblem, RowIssues, find_files, read_problems
+from polythink.jobs.prompt import named_fields, render_template
+from polythink.jobs.spec import Job
+from polythink.jobs.spec_checks import (
+    check_answer,
+    check_arms,
+    check_endpoints,
+    check_select,
+    check_templates,
+    template_places,
+)
+from polythink.jobs.spec_lines import Document, Finding, Loc, issues, parse, path_of, secret_findings, show
+from polythink.jobs.spec_parts import PythonGrade
+from polythink.jobs.spec_validation import Validated, validate
+from polythink.records import Arm, Problem
+from polythink.selectors.sandbox import check_function
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedJob:
+    """A job whose every part was checked."""
+
+    job: Job
+    base_dir: Path  # what paths in the job are relative to
+    source: str  # the job file as written
+    arms: tuple[Arm, ...]
+    problems: tuple[Problem, ...]
+    grade_function: str | None  # file or module, colon, function; files by their absolute path
+    digest: str  # of the job with its overrides and of all problems
+
+    @property
+    def total(self) -> int:
+        """Samples asked for."""
+        return len(self.problems) * len(self.arms) * self.job.samples
+
+
+def load_job(path: Path, overrides: Mapping[str, Any] | None = None) -> LoadedJob:
+    """Read and check a job file.
+
+    `overrides` is a mapping of the same shape as the file; what it says goes before what the file says.
+    Raises SpecError with every issue of the job file and of its problem files.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        issue = SpecIssue(path="(file)", line=None, file=str(path), found=f"{error}", wanted="a readable file in UTF-8")
+        raise SpecError((issue,)) from error
+    return _load(text, path.parent, str(path), overrides or {})
+
+
+def load_job_model(job: Job, base_dir: Path) -> LoadedJob:
+    """Check a job made in Python as a job file is checked. Raises SpecError with every issue."""
+    return _load(job_yaml(job), base_dir, None, {})
+
+
+def job_yaml(job: Job) -> str:
+    """The job as a job file, every default written out."""
+    return yaml.safe_dump(job.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _load(text: str, base_dir: Path, file: str | None, overrides: Mapping[str, Any]) -> LoadedJob:
+    document = parse(text, file)
+    secrets = list(secret_findings(text, file))
+    if document.root is None and document.findings:
+        raise SpecError(issues([*document.findings, *secrets], document, file))
+    validated = validate(_merged(document.data, overrides))
+    checked = _Checks(validated, base_dir)
+    found = issues([*secrets, *document.findings, *validated.findings, *checked.findings()], document, file)
+    if found:
+        raise SpecError(found)
+    return checked.loaded(document)
+
+
+def _merged(base: Any, overrides: Mapping[str, Any]) -> Any:
+    """Mappings are merged key by key; anything else is replaced."""
+    if not overrides or not isinstance(base, dict):
+        return base
+    merged = dict(base)
+    for key, value in overrides.items():
+        merged[key] = _merged(merged.get(key) or {}, value) if isinstance(value, Mapping) else value
+    return merged
+
+
+class _Checks:
+    """The checks beyond the model, on as much of the job as is valid, and the job once there is nothing to say."""
+
+    def __init__(self, validated: Validated, base_dir: Path) -> None:
+        self._job, self._unusable, self._base_dir = validated.job, validated.unusable, base_dir
+        self._arms = () if "arms" in self._unusable else place_arms(self._job)
+        self._problems: list[PlacedProblem] = []
+
+    def findings(self) -> Iterator[Finding | SpecIssue]:
+        yield from check_arms(self._job, self._arms)
+        if "endpoint" not in self._unusable:
+            yield from check_endpoints(self._job, self._arms)
+        yield from check_answer(self._job)
+        yield from check_select(self._job)
+        yield from self._check_grade()
+        if "problems" not in self._unusable:
+            yield from self._check_problems()
+        yield from self._check_templates()
+
+    def loaded(self, document: Document) -> LoadedJob:
+        problems = tuple(placed.problem for placed in self._problems)
+        return LoadedJob(
+            job=self._job,
+            base_dir=self._base_dir,
+            source=document.text,
+            arms=tuple(placed.arm for placed in self._arms),
+            problems=problems,
+            grade_function=_grade_function(self._job, self._base_dir),
+            digest=_digest(self._job, problems),
+        )
+
+    def _check_grade(self) -> Iterator[Finding]:
+        function = _grade_function(self._job, self._base_dir)
+        if function is None or not isinstance(self._job.grade, PythonGrade):
+            return
+        try:
+            check_function(function)
+        except SandboxError as error:
+            found = show(self._job.grade.python)
+            yield Finding(loc=("grade", "python"), found=found, wanted=f"a function that can be loaded ({error})")
+
+    def _check_problems(self) -> Iterator[Finding | SpecIssue]:
+        files, findings = find_files(self._job.problems, self._base_dir)
+        yield from findings
+        self._problems, row_issues = read_problems(self._job.problems, files)
+        yield from row_issues
+
+    def _check_templates(self) -> Iterator[Finding | SpecIssue]:
+        if self._unusable & {"prompt", "arms"}:
+            return
+        templates = template_places(self._job)
+        fields = {name for placed in self._problems for name in placed.problem.fields}
+        yield from check_templates(templates, fields or None)
+        for loc, template in templates.items():
+            if _parses(template) and named_fields(template) <= fields:
+                yield from _unrendered(loc, template, self._problems)
+
+
+def _parses(template: str) -> bool:
+    try:
+        named_fields(template)
+    except TemplateSyntaxError:
+        return False
+    return True
+
+
+def _unrendered(loc: Loc, template: str, problems: list[PlacedProblem]) -> tuple[SpecIssue, ...]:
+    """The rows over which a template cannot be filled in, or comes out empty."""
+    found = RowIssues()
+    for placed in problems:
+        wanted = "a row, or a template, that fit each other"
+        try:
+            if render_template(template, placed.problem.fields).strip() or loc[-1] == "system":
+                continue
+            what = "an empty prompt"
+        except UndefinedError as error:
+            what = f"a row that lacks what the template names ({error})"
+        except TemplateError as error:
+            what = f"a row on which the template fails ({error})"
+        found.add(path=path_of(loc), file=placed.file, line=placed.line, found=what, wanted=wanted)
+    return found.all()
+
+
+def _grade_function(job: Job, base_dir: Path) -> str | None:
+    """The reference with its file, if it names one, by an absolute path."""
+    if not isinstance(job.grade, PythonGrade):
+        return None
+    place, colon, name = job.grade.python.rpartition(":")
+    return f"{(base_dir / place).resolve()}:{name}" if colon and place.endswith(".py") else job.grade.python
+
+
+def _digest(job: Job, problems: tuple[Problem, ...]) -> str:
+    digest = hashlib.blake2b(_canonical(job.model_dump(mode="json")), digest_size=16)
+    for problem in problems:
+        digest.update(_canonical([problem.problem_id, problem.gold, problem.fields]))
+    return digest.hexdigest()
+
+
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode() + b"\n"

@@ -1,0 +1,209 @@
+"""What a job file says against what models, templates and selectors allow. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from jinja2 import TemplateSyntaxError
+from polythink.selectors.registry import parse_selector
+
+from polythink import facts as model_facts
+from polythink.facts import MIN_BUDGET_TOKENS, ModelFacts
+from polythink.jobs.arms import PlacedArm
+from polythink.jobs.prompt import named_fields
+from polythink.jobs.spec import Job
+from polythink.jobs.spec_lines import Finding, Loc, near, show
+from polythink.jobs.spec_parts import ArmGrid, JsonExtract, RegexExtract
+
+
+def check_arms(job: Job, arms: Iterable[PlacedArm]) -> Iterator[Finding]:
+    """Arms against the facts of their models, and each other."""
+    first: dict[str, Loc] = {}
+    for placed in arms:
+        facts = model_facts.find(placed.arm.model)
+        yield from _check_max_tokens(placed, facts)
+        yield from _check_reasoning(placed, facts)
+        if placed.arm.arm_id in first:
+            yield _same_id(placed)
+        first.setdefault(placed.arm.arm_id, placed.place)
+
+
+def check_endpoints(job: Job, arms: Iterable[PlacedArm]) -> Iterator[Finding]:
+    """Arms against the endpoints there are, and models and the cap against the prices that these give."""
+    for placed in arms:
+        yield from _check_endpoint(job, placed)
+        yield from _check_model(job, placed)
+        yield from _check_cap(job, placed)
+
+
+def _same_id(placed: PlacedArm) -> Finding:
+    named = placed.spec.id is not None
+    loc = (*placed.place, "id") if named else placed.reasoning_place
+    return Finding(
+        loc=loc,
+        found=f"a second arm `{placed.arm.arm_id}`",
+        wanted="arms must differ in id; give each an id of its own, or take one out",
+    )
+
+
+def _check_endpoint(job: Job, placed: PlacedArm) -> Iterator[Finding]:
+    names, asked = list(job.endpoints), placed.spec.endpoint
+    if asked is None and len(names) > 1:
+        yield Finding(loc=placed.place, found="no endpoint", wanted=f"endpoint: one of {', '.join(names)}")
+    elif asked is not None and asked not in names:
+        yield Finding(
+            loc=placed.endpoint_place,
+            found=show(asked),
+            wanted=f"{near(asked, names)}the name of an endpoint: {', '.join(names)}",
+        )
+
+
+def _check_model(job: Job, placed: PlacedArm) -> Iterator[Finding]:
+    """An unknown model may be any server's own; one that is called Claude is more likely misspelt."""
+    endpoint = job.endpoints.get(placed.arm.endpoint)
+    priced = endpoint is not None and endpoint.prices is not None
+    if priced or model_facts.find(placed.arm.model) or not placed.arm.model.startswith("claude-"):
+        return
+    known = [name for model in model_facts.all_models() for name in (model.model_id, *model.aliases)]
+    yield Finding(
+        loc=placed.model_place,
+        found=show(placed.arm.model),
+        wanted=f"{near(placed.arm.model, known)}the id of a known model; for one newer than this version of polythink "
+        "give its prices in endpoint.prices",
+    )
+
+
+def _check_cap(job: Job, placed: PlacedArm) -> Iterator[Finding]:
+    endpoint = job.endpoints.get(placed.arm.endpoint)
+    if job.cap and endpoint and endpoint.prices is None and model_facts.find(placed.arm.model) is None:
+        yield Finding(
+            loc=("cap", "usd"),
+            found=f"a cap, but no price for {placed.arm.model}",
+            wanted="give endpoint.prices {input, output} in USD per million tokens, or take the cap out",
+        )
+
+
+def _check_max_tokens(placed: PlacedArm, facts: ModelFacts | None) -> Iterator[Finding]:
+    arm = placed.arm
+    if facts and arm.max_tokens > facts.max_output_tokens:
+        yield Finding(
+            loc=placed.max_tokens_place,
+            found=f"{arm.max_tokens} with {arm.model}",
+            wanted=f"at most {facts.max_output_tokens}, the model's largest output",
+        )
+
+
+def _check_reasoning(placed: PlacedArm, facts: ModelFacts | None) -> Iterator[Finding]:
+    if placed.arm.reasoning.kind == "budget_tokens":
+        yield from _check_budget(placed)
+    if facts and not _takes(facts, placed):
+        yield Finding(
+            loc=placed.reasoning_place,
+            found=f"{_said(placed)} with {placed.arm.model}",
+            wanted=f"{placed.arm.model} takes {', '.join(_settings(facts))}",
+        )
+
+
+def _check_budget(placed: PlacedArm) -> Iterator[Finding]:
+    budget, loc = placed.arm.reasoning.budget_tokens or 0, (*placed.reasoning_place, "budget_tokens")
+    if budget < MIN_BUDGET_TOKENS:
+        yield Finding(loc=loc, found=str(budget), wanted=f"an integer of at least {MIN_BUDGET_TOKENS}")
+    if budget >= placed.arm.max_tokens:
+        yield Finding(
+            loc=loc,
+            found=f"{budget} with max_tokens {placed.arm.max_tokens}",
+            wanted="less than max_tokens, which holds thinking and answer together",
+        )
+
+
+def _takes(facts: ModelFacts, placed: PlacedArm) -> bool:
+    reasoning = placed.arm.reasoning
+    match reasoning.kind:
+        case "budget_tokens":
+            return facts.takes_budget
+        case "effort":
+            return reasoning.effort in facts.effort_levels
+        case "adaptive":
+            return "adaptive" in facts.thinking_types
+        case "none":
+            return not facts.thinking_types.isdisjoint({"disabled", "between_tools"})
+
+
+def _said(placed: PlacedArm) -> str:
+    reasoning = placed.arm.reasoning
+    match reasoning.kind:
+        case "budget_tokens":
+            return f"budget_tokens: {reasoning.budget_tokens}"
+        case "effort":
+            return f"effort: {reasoning.effort}"
+        case kind:
+            return kind
+
+
+def _settings(facts: ModelFacts) -> Iterator[str]:
+    if not facts.thinking_types.isdisjoint({"disabled", "between_tools"}):
+        yield "none"
+    if "adaptive" in facts.thinking_types:
+        yield "adaptive"
+    if facts.takes_budget:
+        yield "budget_tokens"
+    if facts.effort_levels:
+        yield f"effort ({' | '.join(facts.effort_levels)})"
+
+
+def check_answer(job: Job) -> Iterator[Finding]:
+    """The user's regular expression must compile, the dotted path have no empty part."""
+    match job.answer.extract:
+        case RegexExtract(regex=regex):
+            try:
+                re.compile(regex)
+            except re.error as error:
+                yield Finding(
+                    loc=("answer", "extract", "regex"), found=show(regex), wanted=f"a regular expression ({error})"
+                )
+        case JsonExtract(json_=path) if not all(path.split(".")):
+            yield Finding(
+                loc=("answer", "extract", "json"), found=show(path), wanted="a dotted path such as result.value"
+            )
+
+
+def check_select(job: Job) -> Iterator[Finding]:
+    """Selectors must exist and take the options they are given."""
+    for index, value in enumerate(job.select):
+        try:
+            parse_selector(value)
+        except ValueError as error:
+            yield Finding(loc=("select", index), found=show(value), wanted=str(error))
+
+
+def template_places(job: Job) -> dict[Loc, str]:
+    """Every template of a job by its place, each text once."""
+    prompts: list[tuple[Loc, str | None]] = [
+        (("prompt", "template"), job.prompt.template),
+        (("prompt", "system"), job.prompt.system),
+    ]
+    for index, spec in enumerate(() if isinstance(job.arms, ArmGrid) else job.arms):
+        if spec.prompt:
+            for name in sorted(spec.prompt.model_fields_set):
+                prompts.append((("arms", index, "prompt", name), getattr(spec.prompt, name)))
+    return {loc: text for loc, text in prompts if text is not None}
+
+
+def check_templates(templates: dict[Loc, str], known_fields: Iterable[str] | None) -> Iterator[Finding]:
+    """Templates must parse and name only fields that rows have; `known_fields` is None where no row could be read."""
+    for loc, text in templates.items():
+        try:
+            named = named_fields(text)
+        except TemplateSyntaxError as error:
+            yield Finding(
+                loc=loc, found=f"a template with an error on its line {error.lineno}", wanted=f"{error.message}"
+            )
+            continue
+        for name in sorted(named.difference(known_fields) if known_fields is not None else ()):
+            fields = sorted(known_fields or ())
+            yield Finding(
+                loc=loc,
+                found=f"`{name}`, which no row has",
+                wanted=f"{near(name, fields)}the fields are {', '.join(fields)}",
+            )
