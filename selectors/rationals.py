@@ -9,10 +9,9 @@ MAX_LENGTH = 400  # characters; anything longer is text, however many digits it 
 _MAX_EXPONENT = 400  # powers of ten
 
 _DECIMAL = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?|[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
-_POWER = r"(?:[eE](?P<{0}e>[-+]?[0-9]{{1,4}})|(?:\\times|\\cdot|\*|\u00d7|\u00b7)10(?:\^|\*\*)\{{?(?P<{0}p>[-+]?[0-9]{{1,4}})\}}?)"
-_PLAIN = re.compile(
-    rf"(?P<sign>[-+]?)(?P<a>{_DECIMAL}){_POWER.format('a')}?(?:/(?P<bs>[-+]?)(?P<b>{_DECIMAL}))?(?P<percent>%?)"
-)
+_TEN = r"(?:\\times|\\cdot|\*|\u00d7|\u00b7)10(?:\^|\*\*)"
+_POWER = rf"(?:[eE](?P<e>[-+]?[0-9]{{1,4}})|{_TEN}\{{?(?P<p>[-+]?[0-9]{{1,4}})\}}?)"
+_PLAIN = re.compile(rf"(?P<sign>[-+]?)(?P<a>{_DECIMAL}){_POWER}?(?:/(?P<bs>[-+]?)(?P<b>{_DECIMAL}))?(?P<percent>%?)")
 _FRACTION = re.compile(
     rf"(?P<sign>[-+]?)(?P<whole>[0-9]{{0,50}})\\frac\{{(?P<as>[-+]?)(?P<a>{_DECIMAL})\}}\{{(?P<bs>[-+]?)(?P<b>{_DECIMAL})\}}(?P<percent>%?)"
 )
@@ -52,7 +51,7 @@ def _bare(text: str) -> str:
 
 
 def _plain(match: re.Match[str]) -> Fraction | None:
-    exponent = int(match["ae"] or match["ap"] or 0)
+    exponent = int(match["e"] or match["p"] or 0)
     if abs(exponent) > _MAX_EXPONENT:
         return None
     value = _decimal(match["a"]) * Fraction(10) ** exponent

@@ -1,0 +1,95 @@
+"""A job's finished samples as columns, read from the archive: all that selection and curves look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from polythink.selectors.panel import Flags, Ints, Reals
+from polythink.storage.archive import Archive
+
+_QUERY = """
+    SELECT t.problem_id, t.arm_id, t.sample_index, t.correct, t.cost_usd, t.thinking_tokens,
+        CASE WHEN t.outcome = 'answered' THEN t.answer END AS answer,
+        p.gold IS NOT NULL AS has_gold,
+        dense_rank() OVER (ORDER BY p.ordinal, t.problem_id) - 1 AS problem,
+        dense_rank() OVER (ORDER BY a.ordinal, t.arm_id) - 1 AS arm
+    FROM traces t
+    LEFT JOIN problems p ON p.job_id = t.job_id AND p.problem_id = t.problem_id
+    LEFT JOIN arms a ON a.job_id = t.job_id AND a.arm_id = t.arm_id
+    WHERE t.job_id = ?
+    ORDER BY arm, problem, t.sample_index
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Samples:
+    """S samples in order of arm, problem and index, both in the order of the job file."""
+
+    problem_id: list[str]  # [S]
+    arm_id: list[str]  # [S]
+    problem: Ints  # [S] problem number within the job, from 0
+    arm: Ints  # [S] arm number, from 0
+    sample_index: list[int]  # [S]
+    answer: list[str | None]  # [S] None abstains
+    correct: list[bool | None]  # [S] None: not graded
+    has_gold: Flags  # [S] whether its problem has a gold answer
+    cost_usd: Reals  # [S] USD; NaN where no price is known
+    thinking_tokens: Reals  # [S] tokens; NaN where the server did not say
+
+    def __len__(self) -> int:
+        return len(self.answer)
+
+    def arms(self) -> Iterator[slice]:
+        """The samples of each arm."""
+        yield from _runs(self.arm)
+
+    def ballots(self) -> Iterator[slice]:
+        """The samples of each problem in each arm."""
+        yield from _runs(self.arm * (int(self.problem.max(initial=0)) + 1) + self.problem)
+
+
+def load_samples(archive: Archive, job_id: str) -> Samples:
+    """All finished samples of the job; none if it has none, or does not exist."""
+    rows = archive.sql(_QUERY, [job_id])
+    return Samples(
+        problem_id=rows["problem_id"].to_pylist(),
+        arm_id=rows["arm_id"].to_pylist(),
+        problem=rows["problem"].to_numpy().astype(np.int64),
+        arm=rows["arm"].to_numpy().astype(np.int64),
+        sample_index=rows["sample_index"].to_pylist(),
+        answer=rows["answer"].to_pylist(),
+        correct=rows["correct"].to_pylist(),
+        has_gold=rows["has_gold"].to_numpy().astype(np.bool_),
+        cost_usd=rows["cost_usd"].to_numpy().astype(np.float64),
+        thinking_tokens=rows["thinking_tokens"].to_numpy().astype(np.float64),
+    )
+
+
+def countable(samples: Samples) -> Flags:
+    """[S] whether the sample's problem, in its arm, enters a curve: whether right and wrong can be told apart there.
+
+    With a gold answer it does, unless the job has answers and compared none of them with gold. Without one, it does
+    if any of its samples was graded, or if none had an answer to grade while other such problems were graded: an
+    unanswered problem is wrong, not unknown.
+    """
+    graded = np.array([correct is not None for correct in samples.correct], dtype=np.bool_)
+    answered = np.array([answer is not None for answer in samples.answer], dtype=np.bool_)
+    gold_is_used = bool(graded[samples.has_gold].any() or not answered.any())
+    function_is_used = bool(graded[~samples.has_gold].any())
+    enters = np.zeros(len(samples), dtype=np.bool_)
+    for ballot in samples.ballots():
+        if samples.has_gold[ballot.start]:
+            enters[ballot] = gold_is_used
+        else:
+            enters[ballot] = graded[ballot].any() or (function_is_used and not answered[ballot].any())
+    return enters
+
+
+def _runs(labels: Ints) -> Iterator[slice]:
+    """The stretches of equal labels."""
+    edges = np.flatnonzero(np.diff(labels)) + 1
+    bounds = [0, *edges.tolist(), len(labels)] if len(labels) else []
+    yield from (slice(start, stop) for start, stop in zip(bounds, bounds[1:], strict=False))

@@ -1,0 +1,167 @@
+"""The downstream stage: from a job's traces to its selections and curves, from the archive alone, as often as wanted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from polythink.records import Equivalence
+from polythink.selectors.curves import CurveFunction, curve
+from polythink.selectors.equivalence import canonical, class_map
+from polythink.selectors.math_judge import MathJudge
+from polythink.selectors.panel import ABSTAINS, Flags, Panel, count
+from polythink.selectors.passk import pass_curve
+from polythink.selectors.registry import PASS, SELECTORS, SelectorConfig
+from polythink.selectors.samples import Samples, countable, load_samples
+from polythink.selectors.thinking import ThinkingFit, ThinkingPoint, fit_log2, thinking_point
+from polythink.selectors.votes import Ballot, Selector, Verdict, Vote
+from polythink.storage.archive import Archive
+from polythink.storage.schema import CURVES, SELECTIONS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selected:
+    """What one run of the stage wrote."""
+
+    samples: int  # looked at
+    selections: int  # rows over all selectors
+    curve_points: int  # rows over all selectors and pass
+
+
+def select_job(
+    archive: Archive,
+    job_id: str,
+    *,
+    selectors: Sequence[SelectorConfig],
+    equivalence: Equivalence,
+    seed: int = 0,
+) -> Selected:
+    """Write `selections` and `curves` of the job: one part per selector, and part `pass` for pass@n.
+
+    The same traces, selectors, equivalence and seed give the same rows. Raises ValueError if a selector is named
+    twice: its rows would be told apart by nothing.
+    """
+    names = [selector.name for selector in selectors]
+    if len(set(names)) != len(names):
+        raise ValueError(f"select: found {', '.join(names)}; name each selector once")
+    samples = load_samples(archive, job_id)
+    classes = answer_classes(samples, equivalence)
+    panels = arm_panels(samples, classes)
+    ballots = _ballots(samples, classes)
+    selections, points = 0, _write_curves(archive, job_id, PASS, panels, pass_curve, seed)
+    for config in selectors:
+        kind = SELECTORS[config.name]
+        rows = _selection_rows(samples, ballots, config.name, kind.make(config.options, seed))
+        archive.replace_part(SELECTIONS, job_id, config.name, pa.Table.from_pylist(rows, schema=SELECTIONS.arrow))
+        selections += len(rows)
+        points += _write_curves(archive, job_id, config.name, panels, kind.curve(seed), seed)
+    return Selected(samples=len(samples), selections=selections, curve_points=points)
+
+
+def thinking_job(archive: Archive, job_id: str, *, seed: int = 0) -> tuple[list[ThinkingPoint], ThinkingFit | None]:
+    """Accuracy over measured thinking: a point per arm where both are known, and the line through them."""
+    samples = load_samples(archive, job_id)
+    unvoted: list[str | None] = [None] * len(samples)
+    enters = countable(samples)
+    points = []
+    for arm in samples.arms():
+        panel = _panel(samples, unvoted, enters, arm)
+        if panel is not None:
+            tokens = samples.thinking_tokens[arm]
+            points.append(thinking_point(samples.arm_id[arm.start], panel.correct / panel.samples, tokens, seed))
+    known = [point for point in points if point is not None]
+    return known, fit_log2(known)
+
+
+def answer_classes(samples: Samples, equivalence: Equivalence) -> list[str | None]:
+    """[S] the class of each answer, None where the sample abstains. Classes are a problem's, shared by its arms."""
+    spellings = {answer: canonical(answer, equivalence) for answer in set(samples.answer) if answer is not None}
+    forms = [spellings[answer] if answer is not None else None for answer in samples.answer]
+    if equivalence != "math":
+        return forms
+    by_problem: dict[int, set[str]] = {}
+    for problem, form in zip(samples.problem.tolist(), forms, strict=True):
+        if form is not None:
+            by_problem.setdefault(problem, set()).add(form)
+    with MathJudge() as judge:
+        maps = {problem: class_map(found, judge) for problem, found in by_problem.items()}
+    pairs = zip(samples.problem.tolist(), forms, strict=True)
+    return [maps[problem][form] if form is not None else None for problem, form in pairs]
+
+
+def arm_panels(samples: Samples, classes: Sequence[str | None]) -> dict[str, Panel]:
+    """The counts of each arm over its countable problems; arms without any are left out."""
+    enters = countable(samples)
+    panels = {samples.arm_id[arm.start]: _panel(samples, classes, enters, arm) for arm in samples.arms()}
+    return {arm_id: panel for arm_id, panel in panels.items() if panel is not None}
+
+
+def _panel(samples: Samples, classes: Sequence[str | None], enters: Flags, arm: slice) -> Panel | None:
+    chosen = np.arange(arm.start, arm.stop)[enters[arm]]
+    if not len(chosen):
+        return None
+    numbers: dict[str, int] = {}
+    labels = [ABSTAINS if (form := classes[i]) is None else numbers.setdefault(form, len(numbers)) for i in chosen]
+    problems, problem = np.unique(samples.problem[chosen], return_inverse=True)
+    correct = np.array([samples.correct[i] is True for i in chosen])
+    return count(problem, np.array(labels, dtype=np.int64), correct, len(problems))
+
+
+def _ballots(samples: Samples, classes: Sequence[str | None]) -> list[tuple[slice, Ballot]]:
+    return [
+        (span, Ballot(problem_id=samples.problem_id[span.start], votes=tuple(_votes(samples, classes, span))))
+        for span in samples.ballots()
+    ]
+
+
+def _votes(samples: Samples, classes: Sequence[str | None], span: slice) -> list[Vote]:
+    columns = zip(samples.sample_index[span], samples.answer[span], classes[span], samples.correct[span], strict=True)
+    return [
+        Vote(sample_index=index, answer=answer, canonical_answer=form, correct=correct)
+        for index, answer, form, correct in columns
+    ]
+
+
+def _selection_rows(
+    samples: Samples, ballots: Sequence[tuple[slice, Ballot]], name: str, selector: Selector
+) -> list[dict[str, object]]:
+    return [_selection_row(samples, span, name, selector.select(ballot)) for span, ballot in ballots]
+
+
+def _selection_row(samples: Samples, span: slice, name: str, verdict: Verdict) -> dict[str, object]:
+    costs = samples.cost_usd[span]
+    known = costs[~np.isnan(costs)]
+    return {
+        "problem_id": samples.problem_id[span.start],
+        "arm_id": samples.arm_id[span.start],
+        "selector": name,
+        "n": span.stop - span.start,
+        "answer": verdict.answer,
+        "canonical_answer": verdict.canonical_answer,
+        "correct": verdict.correct,
+        "confidence": verdict.confidence,
+        "votes": verdict.votes,
+        "voters": verdict.voters,
+        "abstained": verdict.abstained,
+        "tied": verdict.tied,
+        "tally": json.dumps(verdict.tally, ensure_ascii=False),
+        "winner_index": verdict.winner_index,
+        "cost_usd": float(known.sum()) if len(known) else None,
+    }
+
+
+def _write_curves(
+    archive: Archive, job_id: str, name: str, panels: dict[str, Panel], function: CurveFunction, seed: int
+) -> int:
+    rows = [
+        {"arm_id": arm_id, "selector": name, "n": point.n, "accuracy": point.accuracy}
+        | {"low": point.low, "high": point.high, "problems": point.problems}
+        for arm_id, panel in panels.items()
+        for point in curve(panel, function, seed)
+    ]
+    archive.replace_part(CURVES, job_id, name, pa.Table.from_pylist(rows, schema=CURVES.arrow))
+    return len(rows)
