@@ -24,28 +24,25 @@ class Permits(Protocol):
     async def freeze(self, seconds: float) -> None: ...
 
 
-class Streams:
-    """A queue of tasks, the streams that answer them, and the results not yet collected."""
+class Outbox:
+    """Results not yet collected."""
 
-    def __init__(self, endpoints: Mapping[str, Endpoint], streams: int, permits: Permits) -> None:
-        self._endpoints = endpoints
-        self._clients = {name: make_client(endpoint, streams) for name, endpoint in endpoints.items()}
-        self._permits = permits
-        self._waiting: deque[Task] = deque()
-        self._running: set[asyncio.Task[None]] = set()
+    def __init__(self) -> None:
         self._results: list[Result] = []
         self._error: BaseException | None = None
         self._arrived = asyncio.Event()
-        self._changed = asyncio.Event()
-        self._loop = asyncio.create_task(self._start_as_permitted())
 
-    def put(self, tasks: Sequence[Task]) -> None:
-        """Queue tasks."""
-        self._waiting.extend(tasks)
-        self._changed.set()
+    def add(self, result: Result) -> None:
+        self._results.append(result)
+        self._arrived.set()
+
+    def fail(self, error: BaseException) -> None:
+        """Nothing more will come; whoever takes next gets the error."""
+        self._error = error
+        self._arrived.set()
 
     async def take(self, timeout_s: float) -> list[Result]:
-        """All results there are, waiting up to `timeout_s` for a first one. Raises what stopped the streams."""
+        """All results there are, waiting up to `timeout_s` for a first one. Raises the error there may be."""
         try:
             await asyncio.wait_for(self._arrived.wait(), timeout_s)
             await asyncio.sleep(GATHER_S)
@@ -53,11 +50,29 @@ class Streams:
             pass
         if self._error is not None:
             raise self._error
-        if self._loop.done():
-            self._loop.result()
         results, self._results = self._results, []
         self._arrived.clear()
         return results
+
+
+class Streams:
+    """The queue of tasks for one endpoint, and the streams that answer them."""
+
+    def __init__(self, endpoint: Endpoint, streams: int, permits: Permits, outbox: Outbox) -> None:
+        self._endpoint = endpoint
+        self._client = make_client(endpoint, streams)
+        self._permits = permits
+        self._outbox = outbox
+        self._waiting: deque[Task] = deque()
+        self._running: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Event()
+        self._loop = asyncio.create_task(self._start_as_permitted())
+        self._loop.add_done_callback(self._report)
+
+    def put(self, tasks: Sequence[Task]) -> None:
+        """Queue tasks."""
+        self._waiting.extend(tasks)
+        self._changed.set()
 
     async def close(self) -> None:
         """Drop everything that runs."""
@@ -65,8 +80,7 @@ class Streams:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-        for client in self._clients.values():
-            await client.close()
+        await self._client.close()
 
     async def _start_as_permitted(self) -> None:
         unused = 0
@@ -98,16 +112,18 @@ class Streams:
     def _ended(self, running: asyncio.Task[None]) -> None:
         self._running.discard(running)
         self._changed.set()
-        if not running.cancelled() and (error := running.exception()):
-            self._error = error
-            self._arrived.set()
+        self._report(running)
+
+    def _report(self, ended: asyncio.Task[None]) -> None:
+        """An error here is a defect of ours, or a lost governor: it must not pass unseen."""
+        if not ended.cancelled() and (error := ended.exception()):
+            self._outbox.fail(error)
 
     async def _run(self, task: Task) -> None:
-        result = await attempt(self._clients[task.endpoint], self._endpoints[task.endpoint], task)
+        result = await attempt(self._client, self._endpoint, task)
         if result.failure and result.failure.retry_after_s is not None:
             await self._permits.freeze(result.failure.retry_after_s)
-        self._results.append(result)
-        self._arrived.set()
+        self._outbox.add(result)
 
 
 class _GovernorPermits:
@@ -129,11 +145,18 @@ class _GovernorPermits:
 class Worker:
     """Runs tasks for one job. The first call must be `open`, inside the actor's event loop."""
 
-    async def open(self, name: str, governor: Any, endpoints: Mapping[str, Endpoint], streams: int) -> None:
-        self._streams = Streams(endpoints, streams, _GovernorPermits(governor, name))
+    async def open(
+        self, name: str, endpoints: Mapping[str, Endpoint], governors: Mapping[str, Any], streams: int
+    ) -> None:
+        self._outbox = Outbox()
+        self._streams = {
+            endpoint.name: Streams(endpoint, streams, _GovernorPermits(governors[endpoint.name], name), self._outbox)
+            for endpoint in endpoints.values()
+        }
 
     async def put(self, tasks: Sequence[Task]) -> None:
-        self._streams.put(tasks)
+        for endpoint, streams in self._streams.items():
+            streams.put([task for task in tasks if task.endpoint == endpoint])
 
     async def take(self, timeout_s: float) -> list[Result]:
-        return await self._streams.take(timeout_s)
+        return await self._outbox.take(timeout_s)

@@ -1,0 +1,48 @@
+"""Reaching Ray: a local one started for this process, or a cluster by address."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+
+from polythink.errors import ClusterError
+
+MAX_LOCAL_WORKERS = 8
+
+
+@contextmanager
+def cluster(address: str | None, *, workers: int | None) -> Iterator[None]:
+    """Ray, for as long as the block lasts. Raises ClusterError if it cannot be reached or started.
+
+    `address` is that of an existing cluster; None starts Ray on this machine, wide enough for `workers`. Inside a
+    process that Ray itself started (a submitted job), the cluster is the one it runs on.
+    """
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    target = address or os.environ.get("RAY_ADDRESS")
+    try:
+        if target:
+            ray.init(address=target, logging_level=logging.ERROR, log_to_driver=False)
+        else:
+            cores = os.cpu_count() or 1
+            ray.init(
+                num_cpus=max(cores, workers or 1),
+                include_dashboard=False,
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+            )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ClusterError(f"cannot {'reach Ray at ' + target if target else 'start Ray here'}: {error}") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def default_workers() -> int:
+    """As many workers as there are cores, one left for everything else; streams are many per worker, so few will do."""
+    cores = int(ray.cluster_resources().get("CPU", 1))
+    return max(1, min(MAX_LOCAL_WORKERS, cores - 1))

@@ -1,0 +1,58 @@
+"""From a sample to the request made for it, and what that may cost at most."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from polythink import facts
+from polythink.jobs.arms import request_body
+from polythink.jobs.prompt import render
+from polythink.records import Arm, Problem, SampleKey, Usage
+from polythink.workers.sampling import price
+from polythink.workers.tasks import Endpoint, Task
+
+OVERHEAD_TOKENS = 512  # what the API may add around a prompt, generously
+_KEPT_BODIES = 4_096
+
+
+class Requests:
+    """Makes tasks. Bodies are rendered once per problem and arm, and shared by their samples."""
+
+    def __init__(
+        self,
+        job_id: str,
+        problems: Mapping[str, Problem],
+        arms: Mapping[str, Arm],
+        endpoints: Mapping[str, Endpoint],
+    ) -> None:
+        self._job_id = job_id
+        self._problems = problems
+        self._arms = arms
+        self._endpoints = endpoints
+        self._body = lru_cache(maxsize=_KEPT_BODIES)(self._render)
+
+    def task(self, key: SampleKey, number: int, now: float) -> Task:
+        """The request for attempt `number` of a sample, queued at `now` (Unix seconds)."""
+        return Task(
+            key=key,
+            sample_id=key.sample_id(self._job_id),
+            number=number,
+            body=self._body(key.problem_id, key.arm_id)[0],
+            endpoint=self._arms[key.arm_id].endpoint,
+            queued_at=now,
+        )
+
+    def worst_case_usd(self, key: SampleKey) -> float:
+        """What one request can cost at most; 0 where the model has no known price."""
+        return self._body(key.problem_id, key.arm_id)[1]
+
+    def _render(self, problem_id: str, arm_id: str) -> tuple[dict[str, Any], float]:
+        arm = self._arms[arm_id]
+        system, user = render(arm, self._problems[problem_id])
+        body = request_body(arm, system, user, facts.find(arm.model))
+        # No tokenizer makes more tokens than there are bytes.
+        prompt_tokens = len((system or "").encode()) + len(user.encode()) + OVERHEAD_TOKENS
+        usage = Usage(input_tokens=prompt_tokens, output_tokens=arm.max_tokens)
+        return body, price(self._endpoints[arm.endpoint], arm.model, usage) or 0.0
