@@ -23,12 +23,14 @@ _NUMBER = re.compile(
 
 _LETTER = r"[A-E](?![\w'-])"
 _NOT_ARTICLE = r"(?!A\s+(?!is\b|because\b|since\b)[a-z])"  # "A dog" has an article, "A is right" a choice
-_BOXED_LETTER = re.compile(r"(?:\\(?:text|textbf|mathrm|mathbf)\{)?\s*\(?\s*([A-Ea-e])\s*\)?\s*[.:]?\s*\}?\.?")
+_WHOLE_LETTER = re.compile(r"(?:\\(?:text|textbf|mathrm|mathbf)\{)?\s*\(?\s*([A-Ea-e])\s*\)?\s*[.:]?\s*\}?\.?")
 _STATED_LETTER = re.compile(
     r"(?i:\banswer)(?i:\s{1,3}(?:is|would\sbe|should\sbe))?[^\w\n(]{0,12}(?i:(?:option|choice|letter)[^\w\n(]{0,4})?"
     rf"(?:\(([A-Ea-e])\)|({_LETTER}))"
 )
 _LONE_LETTER = re.compile(rf"(?<![\w'\\-])({_NOT_ARTICLE}{_LETTER})")
+
+_SHORT = 64  # characters around a letter that stands alone
 
 _JSON = json.JSONDecoder()
 _OBJECT = re.compile(r"\{\s*+[\"}]")
@@ -76,14 +78,14 @@ def pattern(text: str, regex: str) -> str | None:
 
 
 def choice(text: str) -> str | None:
-    """A letter A to E, upper case: a boxed letter, else the last "answer is (B)", else the last letter on its own.
+    """A letter A to E, upper case: boxed or the whole text, else the last "answer is (B)", else the last lone capital.
 
     >>> choice("A dog would pick B. The answer is (c)."), choice("I would go with D")
     ('C', 'D')
     """
-    box = boxed(text)
-    if box is not None and (match := _BOXED_LETTER.fullmatch(box.strip()[:64])):
-        return match[1].upper()
+    for whole in (boxed(text), text):
+        if whole is not None and len(whole) < _SHORT and (match := _WHOLE_LETTER.fullmatch(whole.strip())):
+            return match[1].upper()
     for expression in (_STATED_LETTER, _LONE_LETTER):
         last = None
         for match in expression.finditer(text):

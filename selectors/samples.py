@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -92,4 +93,4 @@ def _runs(labels: Ints) -> Iterator[slice]:
     """The stretches of equal labels."""
     edges = np.flatnonzero(np.diff(labels)) + 1
     bounds = [0, *edges.tolist(), len(labels)] if len(labels) else []
-    yield from (slice(start, stop) for start, stop in zip(bounds, bounds[1:], strict=False))
+    yield from (slice(start, stop) for start, stop in pairwise(bounds))

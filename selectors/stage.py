@@ -1,4 +1,4 @@
-"""The downstream stage: from a job's traces to its selections and curves, from the archive alone, as often as wanted."""
+"""The downstream stage: from a job's traces to its selections and curves, from the archive alone, re-runnable."""
 
 from __future__ import annotations
 
