@@ -83,7 +83,8 @@ class ModelFacts:
     sampling: bool = False  # takes temperature, top_p, top_k under API version 2023-06-01
     prefill: bool = False  # a conversation may end with an assistant message
     forced_tools: bool = True  # takes tool_choice "any" and "tool"
-    inference_geo: bool = True
+    inference_geo: bool = True  # may be asked to run in one geography
+    fast: bool = False  # takes speed "fast"
     prices: Prices
     long_prompt: LongPromptPrices | None = None
 

@@ -1,0 +1,31 @@
+"""A Messages request after validation: what a mind and the meter need to know of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from polythink.facts import ModelFacts
+
+ThinkingMode = Literal["none", "budget", "adaptive"]
+Display = Literal["summarized", "omitted"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageRequest:
+    """One valid request. `body` is what was sent, unchanged."""
+
+    facts: ModelFacts
+    max_tokens: int  # thinking and text together
+    stream: bool
+    mode: ThinkingMode  # after the model's default was applied
+    budget_tokens: int | None  # set when mode is "budget"
+    effort: str | None  # after the model's default was applied; None: the model takes no effort
+    display: Display
+    system: str  # all system text
+    prompt: str  # the text of the last user message
+    input_tokens: int  # estimate of the whole input
+    draw_key: bytes  # names prompt and settings: equal requests share it, whoever sends them
+    user_id: str | None  # metadata.user_id
+    stop_sequences: tuple[str, ...]
+    body: dict[str, Any]

@@ -1,0 +1,61 @@
+"""Running a simulator: bind, say where, serve until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from aiohttp import web
+
+from polythink.simulator.app import make_app
+from polythink.simulator.clock import Clock
+from polythink.simulator.meter import Meter
+from polythink.simulator.service import Simulator, make_mind
+from polythink.simulator.settings import Settings
+
+METER_SECONDS = 1.0  # wall seconds between writes of the meter file
+SHUTDOWN_SECONDS = 0.5  # wall seconds that open replies are given at exit
+
+
+async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM. `announce` gets the base URL as soon as requests are answered.
+
+    Raises ProblemFileError, LocalMindError, FaultPlanError or OSError before that.
+    """
+    simulator = Simulator(settings, make_mind(settings), Clock(settings.time_scale))
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stopped.set)
+    runner = web.AppRunner(make_app(simulator), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, settings.host, settings.port, backlog=4096)
+        await site.start()
+        announce(f"http://{settings.host}:{runner.addresses[0][1]}")
+        await _until(stopped, simulator.meter, settings.meter)
+    finally:
+        await runner.cleanup()
+        if settings.meter:
+            write_meter(simulator.meter, settings.meter)
+
+
+async def _until(stopped: asyncio.Event, meter: Meter, path: Path | None) -> None:
+    while path is not None and not stopped.is_set():
+        write_meter(meter, path)
+        try:
+            await asyncio.wait_for(stopped.wait(), METER_SECONDS)
+        except TimeoutError:
+            continue
+    await stopped.wait()
+
+
+def write_meter(meter: Meter, path: Path) -> None:
+    """Replace the meter file, so that a reader never sees half of one."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_text(json.dumps(meter.summary(with_samples=True)), encoding="utf-8")
+    unfinished.replace(path)

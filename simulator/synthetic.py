@@ -1,0 +1,115 @@
+"""The synthetic mind: seeded draws from a latent-trait model of problems, grounded in their gold answers."""
+
+from __future__ import annotations
+
+import random
+
+from polythink.simulator.ids import digest, seeded
+from polythink.simulator.latent import Latent, latent_of, success_probability, thinking_tokens
+from polythink.simulator.minds import Composition, Ending
+from polythink.simulator.problems import KnownProblem, ProblemIndex
+from polythink.simulator.prose import answer_prose, thinking_prose
+from polythink.simulator.request import MessageRequest
+from polythink.simulator.tokens import text_tokens
+
+REFUSAL_TEXT = "I'm not able to help with this request."
+_REDACT_TRIGGER = "ANTHROPIC_MAGIC_STRING_TRIGGER_REDACTED_THINKING"
+_REFUSE_TRIGGER = "ANTHROPIC_MAGIC_STRING_TRIGGER_REFUSAL"
+
+
+class SyntheticMind:
+    """Draws right and wrong answers as a model of that strength might; the same request and draw, the same answer."""
+
+    name = "synthetic"
+    incremental = False
+
+    def __init__(
+        self,
+        problems: ProblemIndex,
+        *,
+        seed: int = 0,
+        refusals: float = 0.002,  # share of draws
+        unreadable: float = 0.01,  # share of draws whose text states no answer
+        redacted: float = 0.0,  # share of thinking draws
+    ) -> None:
+        self._problems = problems
+        self._seed = seed
+        self._refusals = refusals
+        self._unreadable = unreadable
+        self._redacted = redacted
+        self._latents: dict[str, Latent] = {}
+
+    def compose(self, request: MessageRequest, draw: int) -> Composition:
+        """The reply to one draw of a request."""
+        problem = self._problems.find(request.prompt) or _invented(request.prompt)
+        latent = self._latent(problem)
+        rng = seeded("draw", str(self._seed), request.draw_key.hex(), str(draw))
+        if rng.random() < self._refusals or _REFUSE_TRIGGER in request.prompt:
+            return _cut_to(request, _refusal(rng))
+        tokens = thinking_tokens(request, latent, rng)
+        answer = self._answer(request, latent, tokens, rng)
+        stated = None if rng.random() < self._unreadable else answer
+        candidates = (latent.gold, *latent.wrong_answers)
+        question = problem.question or request.prompt
+        text = answer_prose(f"{request.system}\n{request.prompt}", stated, candidates, rng)
+        composition = Composition(
+            thinking=thinking_prose(question, answer, candidates, tokens, rng) if tokens else None,
+            text=text,
+            thinking_tokens=tokens,
+            text_tokens=text_tokens(text, request.facts.tokenizer_scale),
+            ending=Ending("end_turn"),
+            redacted=bool(tokens) and (rng.random() < self._redacted or _REDACT_TRIGGER in request.prompt),
+        )
+        return _cut_to(request, composition)
+
+    def _latent(self, problem: KnownProblem) -> Latent:
+        key = problem.problem_id + problem.question
+        if key not in self._latents:
+            self._latents[key] = latent_of(problem, self._seed)
+        return self._latents[key]
+
+    def _answer(self, request: MessageRequest, latent: Latent, tokens: int, rng: random.Random) -> str:
+        if rng.random() < success_probability(request.facts, latent, tokens) or not latent.wrong_answers:
+            return latent.gold
+        return rng.choices(latent.wrong_answers, cum_weights=latent.wrong_weights)[0]
+
+
+def _invented(prompt: str) -> KnownProblem:
+    return KnownProblem(problem_id=f"unknown-{digest((prompt,)).hex()}", question="", gold=None, row={})
+
+
+def _refusal(rng: random.Random) -> Composition:
+    return Composition(
+        thinking=None,
+        text=REFUSAL_TEXT,
+        thinking_tokens=0,
+        text_tokens=text_tokens(REFUSAL_TEXT),
+        ending=Ending("refusal", refusal=rng.choice(("bio", "cyber", "general_harms", None))),
+    )
+
+
+def _cut_to(request: MessageRequest, composition: Composition) -> Composition:
+    return cut_to(composition, request.max_tokens, request.stop_sequences)
+
+
+def cut_to(composition: Composition, max_tokens: int, stop_sequences: tuple[str, ...] = ()) -> Composition:
+    """The composition as max_tokens and stop sequences leave it: thinking is cut first, then text."""
+    text, text_share, ending = composition.text, composition.text_tokens, composition.ending
+    starts = [(at, stop) for stop in stop_sequences if (at := text.find(stop)) >= 0]
+    if starts:
+        at, stop = min(starts)
+        text_share = round(text_share * at / len(text))
+        text, ending = text[:at], Ending("stop_sequence", stop)
+    thinking_share = min(composition.thinking_tokens, max_tokens)
+    room = max_tokens - thinking_share
+    if text_share > room or composition.thinking_tokens > max_tokens:
+        text, text_share, ending = text[: len(text) * room // max(1, text_share)], room, Ending("max_tokens")
+    return Composition(
+        thinking=composition.thinking,
+        text=text,
+        thinking_tokens=thinking_share,
+        text_tokens=text_share,
+        ending=ending,
+        redacted=composition.redacted,
+        input_tokens=composition.input_tokens,
+    )

@@ -1,0 +1,121 @@
+"""The bytes of a reply: the Message object, and the server-sent events it is streamed in."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+import secrets
+from json.encoder import encode_basestring
+from typing import Any
+
+from polythink.records import Usage
+from polythink.simulator.ids import new_id
+from polythink.simulator.minds import Ending
+from polythink.simulator.request import MessageRequest
+
+_SECRET = secrets.token_bytes(16)
+# The API pads its events with spaces before the last brace; parsers must not care.
+_PADDING = itertools.cycle([b" " * n for n in (10, 4, 0, 7, 13, 1, 9, 3, 11, 0, 6, 14, 2, 8, 5, 12)])
+PING = b'event: ping\ndata: {"type": "ping"}\n\n'
+
+
+def signature(shown: str, *, length: int = 96) -> str:
+    """An opaque signature over a thinking block as shown; longer for longer thinking, as the real ones are."""
+    mark = hashlib.blake2b(shown.encode("utf-8", "surrogatepass"), key=_SECRET, digest_size=32).digest()
+    return base64.b64encode(b"\x12\xae\x01\n" + mark + secrets.token_bytes(length)).decode()
+
+
+def is_own_signature(shown: str, given: str) -> bool:
+    """Whether this process signed a thinking block that was shown like this."""
+    try:
+        raw = base64.b64decode(given)
+    except ValueError:
+        return False
+    mark = hashlib.blake2b(shown.encode("utf-8", "surrogatepass"), key=_SECRET, digest_size=32).digest()
+    return raw[4:36] == mark
+
+
+def made_here(given: str) -> bool:
+    """Whether a signature has the form of this simulator's own."""
+    try:
+        return base64.b64decode(given)[:4] == b"\x12\xae\x01\n"
+    except ValueError:
+        return False
+
+
+def redacted_data(tokens: int) -> str:
+    """The opaque data of a redacted block; longer for longer thinking."""
+    return base64.b64encode(secrets.token_bytes(min(2000, 120 + tokens))).decode()
+
+
+def input_usage(usage: Usage, request: MessageRequest) -> dict[str, Any]:
+    """The usage a reply begins with."""
+    return {
+        "input_tokens": usage.input_tokens,
+        "cache_creation_input_tokens": usage.cache_write_tokens,
+        "cache_read_input_tokens": usage.cache_read_tokens,
+        "cache_creation": {
+            "ephemeral_5m_input_tokens": usage.cache_write_5m_tokens,
+            "ephemeral_1h_input_tokens": usage.cache_write_1h_tokens,
+        },
+        "output_tokens": usage.output_tokens,
+        "service_tier": "standard",
+        "inference_geo": (request.body.get("inference_geo") or "global")
+        if request.facts.inference_geo
+        else "not_available",
+    }
+
+
+def stop_fields(ending: Ending | None) -> dict[str, Any]:
+    """`stop_reason`, `stop_sequence` and `stop_details` of an ending; all null while there is none."""
+    details = None
+    if ending and ending.stop_reason == "refusal":
+        details = {"type": "refusal", "category": ending.refusal, "explanation": None}
+    return {
+        "stop_reason": ending.stop_reason if ending else None,
+        "stop_sequence": ending.stop_sequence if ending else None,
+        "stop_details": details,
+    }
+
+
+def message(
+    request: MessageRequest, usage: dict[str, Any], content: list[dict[str, Any]], ending: Ending | None
+) -> dict[str, Any]:
+    """A Message object."""
+    return {
+        "model": request.facts.snapshot,
+        "id": new_id("msg"),
+        "type": "message",
+        "role": "assistant",
+        "content": content,
+        **stop_fields(ending),
+        "usage": usage,
+    }
+
+
+def event(name: str, data: bytes) -> bytes:
+    """One named event; `data` is a JSON object without its last brace."""
+    return b"event: %b\ndata: %b%b}\n\n" % (name.encode(), data, next(_PADDING))
+
+
+def block_start(index: int, block: bytes) -> bytes:
+    return event("content_block_start", b'{"type":"content_block_start","index":%d,"content_block":%b' % (index, block))
+
+
+def block_delta(index: int, kind: bytes, field: bytes, text: str) -> bytes:
+    """A `content_block_delta` such as `text_delta` with its field `text`."""
+    quoted = encode_basestring(text).encode("utf-8", "replace")
+    return event(
+        "content_block_delta",
+        b'{"type":"content_block_delta","index":%d,"delta":{"type":"%b","%b":%b}' % (index, kind, field, quoted),
+    )
+
+
+def block_stop(index: int) -> bytes:
+    return event("content_block_stop", b'{"type":"content_block_stop","index":%d' % index)
+
+
+def error_event(error: bytes) -> bytes:
+    """An error in mid-stream: `error` is the API's error body."""
+    return b"event: error\ndata: %b\n\n" % error
