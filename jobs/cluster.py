@@ -44,5 +44,5 @@ def cluster(address: str | None, *, workers: int | None) -> Iterator[None]:
 
 def default_workers() -> int:
     """As many workers as there are cores, one left for everything else; streams are many per worker, so few will do."""
-    cores = int(ray.cluster_resources().get("CPU", 1))
+    cores = int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
     return max(1, min(MAX_LOCAL_WORKERS, cores - 1))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ray
-from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError
+from ray.exceptions import RayActorError
 
 from polythink.errors import ClusterError
 from polythink.records import SampleKey
@@ -84,6 +84,20 @@ class Crew:
             self._hear(pending[reference], news)
         return news
 
+    def recall(self) -> list[Task]:
+        """Take back every task not yet started. What is lost with a dead worker comes with the news instead."""
+        members = [member for member in self._members if member.is_open]
+        recalled: list[Task] = []
+        for member in members:
+            try:
+                tasks: list[Task] = ray.get(member.actor.recall.remote())
+            except RayActorError:
+                continue
+            for task in tasks:
+                member.tasks.pop(task.key, None)
+            recalled += tasks
+        return recalled
+
     def close(self) -> None:
         """End the workers, and whatever they still run."""
         for actor in [*(member.actor for member in self._members), *self._governors.values()]:
@@ -92,7 +106,7 @@ class Crew:
     def _hear(self, member: _Member, news: News) -> None:
         try:
             results: list[Result] | None = ray.get(member.ready)
-        except (ActorDiedError, ActorUnavailableError, RayActorError) as error:
+        except RayActorError as error:
             news.lost.extend(self._replace(member, error))
             return
         member.is_open = True

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from polythink.jobs.backoff import backoff_s
 from polythink.jobs.grid import DoneSet, Grid
-from polythink.records import Attempt
+from polythink.records import Attempt, SampleKey
 from polythink.workers.tasks import Result
 
 
@@ -67,9 +67,10 @@ class Scheduler:
             self._out.remove(ordinal)
             self._returned.append(ordinal)
 
-    def lose(self, ordinals: Iterable[int]) -> None:
-        """A worker died with these samples."""
-        for ordinal in ordinals:
+    def put_back_key(self, key: SampleKey) -> None:
+        """The same, by the sample's key."""
+        ordinal = self.grid.ordinal(key)
+        if ordinal is not None:
             self.put_back(ordinal)
 
     def settle(self, result: Result, now: float) -> Attempt | None:

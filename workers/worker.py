@@ -74,6 +74,12 @@ class Streams:
         self._waiting.extend(tasks)
         self._changed.set()
 
+    def recall(self) -> list[Task]:
+        """Give back what has not started."""
+        tasks = list(self._waiting)
+        self._waiting.clear()
+        return tasks
+
     async def close(self) -> None:
         """Drop everything that runs."""
         running = [self._loop, *self._running]
@@ -160,3 +166,6 @@ class Worker:
 
     async def take(self, timeout_s: float) -> list[Result]:
         return await self._outbox.take(timeout_s)
+
+    async def recall(self) -> list[Task]:
+        return [task for streams in self._streams.values() for task in streams.recall()]

@@ -1,0 +1,160 @@
+"""The run loop: feed workers, keep what comes back, until nothing is owed or the run must end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from polythink.jobs.control import Control
+from polythink.jobs.crew import Crew
+from polythink.jobs.keeper import Keeper
+from polythink.jobs.requests import Requests
+from polythink.jobs.standing import Standing
+from polythink.records import Attempt
+from polythink.storage.state import ArmProgress, JobState, Status
+from polythink.workers.tasks import Result, Task
+
+Watch = Callable[[JobState], None]
+TELL_EVERY_S = 1.0  # seconds between two reports of the state
+PATIENCE_S = 30.0  # seconds without any reply before the run gives up on its endpoints
+
+
+class Sampling:
+    """One run's loop over one thread. What it changes is in its `Standing`."""
+
+    def __init__(
+        self,
+        standing: Standing,
+        *,
+        crew: Crew,
+        keeper: Keeper,
+        requests: Requests,
+        control: Control,
+        tell: Watch,
+    ) -> None:
+        self._standing = standing
+        self._scheduler = standing.scheduler
+        self._purse = standing.purse
+        self._crew = crew
+        self._keeper = keeper
+        self._requests = requests
+        self._control = control
+        self._tell = tell
+        self._told_at = 0.0
+        self._ending: tuple[Status, str | None] | None = None
+        self._silent_since: float | None = None  # when the first of only failed connections failed
+        self._was_answered = False
+
+    def work(self) -> None:
+        """Run to the end. Raises ArchiveError or ClusterError where the run cannot go on."""
+        while not self._scheduler.is_finished and not (self._ending and self._scheduler.out == 0):
+            self._heed_control()
+            if self._ending is None:
+                self._feed()
+            self._take_in()
+            self._keeper.roll()
+            self._report()
+        status, reason = self._ending or ("done", None)
+        if self._scheduler.is_finished:
+            status, reason = "done", None
+        self._standing.state = replace(self._snapshot(), status=status, reason=reason)
+
+    def end(self, status: Status, reason: str) -> None:
+        """Send nothing more; what is in flight is still awaited and kept, for it is paid."""
+        if self._ending is None:
+            self._ending = (status, reason)
+            for task in self._crew.recall():
+                self._put_back(task)
+
+    def _heed_control(self) -> None:
+        match self._control.asked():
+            case "interrupted":
+                self.end("interrupted", "interrupted; resume it to go on")
+            case "cancelled":
+                self.end("cancelled", "cancelled; resume it to go on")
+
+    def _feed(self) -> None:
+        now = time.time()
+        tasks: list[Task] = []
+        for _ in range(self._crew.room()):
+            due = self._scheduler.next_due(now)
+            if due is None:
+                break
+            key = self._scheduler.grid.key(due.ordinal)
+            if not self._purse.reserve(self._requests.worst_case_usd(key)):
+                self._scheduler.put_back(due.ordinal)
+                self._note_cap(sent=bool(tasks))
+                break
+            tasks.append(self._requests.task(key, due.number, now))
+        if tasks:
+            self._crew.send(tasks)
+
+    def _note_cap(self, *, sent: bool) -> None:
+        """The cap is reached for good only when nothing in flight can still give money back."""
+        if self._scheduler.out == 0 and not sent:
+            cap, spent = self._purse.cap_usd or 0.0, self._purse.settled_usd
+            room = f"the cap of ${cap:,.2f} leaves no room for another request (${spent:,.4f} spent)"
+            reason = f"{room}; raise cap.usd to go on"
+            self.end("stopped", reason)
+
+    def _take_in(self) -> None:
+        news = self._crew.news()
+        kept = [attempt for result in news.results if (attempt := self._settle(result))]
+        self._keeper.keep(kept)
+        for attempt in kept:
+            self._count(attempt)
+        for task in news.lost:  # what it may have cost is not known, so it stays reserved
+            self._scheduler.put_back_key(task.key)
+
+    def _settle(self, result: Result) -> Attempt | None:
+        attempt, failure = result.attempt, result.failure
+        cost = attempt.cost_usd or 0.0
+        worst = self._requests.worst_case_usd(attempt.key)
+        was_cut = failure is not None and attempt.message_id is not None  # its true cost is not known
+        self._purse.settle(reserved=cost if was_cut else worst, actual=cost)
+        if failure is None or not failure.unreachable:
+            self._was_answered = True
+        elif not self._was_answered:
+            self._lose_patience(failure.message)
+        if failure is not None and failure.disposition == "stop_job":
+            self.end("stopped", f"the API refuses: {failure.message}")
+        return self._scheduler.settle(result, time.time())
+
+    def _lose_patience(self, message: str) -> None:
+        now = time.monotonic()
+        self._silent_since = self._silent_since or now
+        if now - self._silent_since > PATIENCE_S:
+            self.end("stopped", f"no endpoint answers: {message}; check base_url and the network")
+
+    def _put_back(self, task: Task) -> None:
+        self._scheduler.put_back_key(task.key)
+        self._purse.settle(reserved=self._requests.worst_case_usd(task.key), actual=0.0)
+
+    def _count(self, attempt: Attempt) -> None:
+        state = self._standing.state
+        arm_id, arms = attempt.key.arm_id, state.arms
+        if attempt.is_final:
+            arm = arms[arm_id]
+            arms = {**arms, arm_id: ArmProgress(done=arm.done + 1, total=arm.total)}
+        self._standing.state = replace(
+            state,
+            done=state.done + attempt.is_final,
+            failed=state.failed + (attempt.status == "failed"),
+            retries=state.retries + (attempt.status == "retry"),
+            output_tokens=state.output_tokens + attempt.usage.output_tokens,
+            arms=arms,
+        )
+
+    def _snapshot(self) -> JobState:
+        return replace(
+            self._standing.state,
+            in_flight=self._scheduler.out,
+            spent_usd=self._purse.settled_usd,
+            updated_at=time.time(),
+        )
+
+    def _report(self) -> None:
+        if time.monotonic() - self._told_at >= TELL_EVERY_S:
+            self._told_at = time.monotonic()
+            self._tell(self._snapshot())

@@ -1,0 +1,153 @@
+"""A job as the archive keeps it: everything a run or a resume needs, on any machine, without the original files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import socket
+import time
+from dataclasses import dataclass, replace
+from os import getpid
+from pathlib import Path
+
+from polythink.errors import ArchiveError, JobChangedError, UnknownJobError
+from polythink.jobs.changes import unlike
+from polythink.jobs.load import LoadedJob
+from polythink.jobs.spec import Job
+from polythink.jobs.spec_parts import PythonGrade
+from polythink.records import Arm, Problem, Reasoning
+from polythink.selectors.reading import gold_form
+from polythink.storage import schema
+from polythink.storage.archive import Archive
+from polythink.storage.files import replace_text
+from polythink.storage.rows import arm_rows, problem_rows
+from polythink.storage.state import ArmProgress, JobState
+
+_WHOLE = "all"  # these tables are one part, replaced when a job is extended
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """A job with its id, problems and arms."""
+
+    job_id: str
+    job: Job
+    arms: tuple[Arm, ...]
+    problems: tuple[Problem, ...]
+
+    @property
+    def total(self) -> int:
+        """Samples asked for."""
+        return len(self.problems) * len(self.arms) * self.job.samples
+
+
+def store(archive: Archive, loaded: LoadedJob) -> Workload:
+    """Put a job into the archive: a new one, or more of the one that bears its name.
+
+    Raises JobChangedError if samples already kept would be mixed with unlike ones.
+    """
+    try:
+        kept = recall(archive, archive.resolve(loaded.job.name))
+    except UnknownJobError:
+        work = _as_kept(archive, loaded, f"{loaded.job.name}-{secrets.token_hex(3)}")
+    else:
+        work = _as_kept(archive, loaded, kept.job_id)
+        if differences := unlike(kept.job, kept.arms, kept.problems, work.job, work.arms, work.problems):
+            raise JobChangedError(_refusal(kept.job_id, differences))
+    with archive.lock(work.job_id):
+        _write(archive, work, loaded.source)
+    return work
+
+
+def recall(archive: Archive, job_id: str) -> Workload:
+    """A job out of the archive. Raises ArchiveError if it is not whole."""
+    try:
+        job = Job.model_validate_json((archive.folder(job_id) / "job.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArchiveError(f"job {job_id}: its job.json cannot be read: {error}") from error
+    problems = archive.sql("SELECT * FROM problems WHERE job_id = ? ORDER BY ordinal", [job_id]).to_pylist()
+    arms = archive.sql("SELECT * FROM arms WHERE job_id = ? ORDER BY ordinal", [job_id]).to_pylist()
+    return Workload(
+        job_id=job_id,
+        job=job,
+        arms=tuple(_arm(row) for row in arms),
+        problems=tuple(
+            Problem(
+                problem_id=row["problem_id"],
+                gold=row["gold"],
+                fields=json.loads(row["fields"]),
+                ordinal=row["ordinal"],
+            )
+            for row in problems
+        ),
+    )
+
+
+def grade_function(archive: Archive, work: Workload) -> str | None:
+    """The job's grading function as the sandbox loads it; a file is the archive's own copy."""
+    if not isinstance(work.job.grade, PythonGrade):
+        return None
+    place, _, name = work.job.grade.python.rpartition(":")
+    return f"{archive.folder(work.job_id) / place}:{name}" if place.endswith(".py") else work.job.grade.python
+
+
+def _as_kept(archive: Archive, loaded: LoadedJob, job_id: str) -> Workload:
+    """The job as it will be kept: its grading file copied beside it, under a name that changes with its content."""
+    job = loaded.job
+    if loaded.grade_function and isinstance(job.grade, PythonGrade):
+        place, _, name = loaded.grade_function.rpartition(":")
+        if place.endswith(".py"):
+            content = Path(place).read_bytes()
+            copied = f"files/{Path(place).stem}-{hashlib.blake2b(content, digest_size=4).hexdigest()}.py"
+            target = archive.folder(job_id) / copied
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+            job = job.model_copy(update={"grade": job.grade.model_copy(update={"python": f"{copied}:{name}"})})
+    return Workload(job_id=job_id, job=job, arms=loaded.arms, problems=loaded.problems)
+
+
+def _write(archive: Archive, work: Workload, source: str) -> None:
+    rule = work.job.answer.rule()
+    golds = [gold_form(problem.gold, rule) for problem in work.problems]
+    archive.replace_part(schema.PROBLEMS, work.job_id, _WHOLE, problem_rows(work.problems, golds))
+    archive.replace_part(schema.ARMS, work.job_id, _WHOLE, arm_rows(work.arms, work.job.samples))
+    archive.write_spec(work.job_id, source)
+    replace_text(archive.folder(work.job_id) / "job.json", work.job.model_dump_json(indent=1))
+    archive.write_state(_first_state(archive, work))
+
+
+def _first_state(archive: Archive, work: Workload) -> JobState:
+    now = time.time()
+    state = archive.state(work.job_id) or JobState(
+        job_id=work.job_id,
+        name=work.job.name,
+        status="submitted",
+        created_at=now,
+        started_at=now,
+        updated_at=now,
+        host=socket.gethostname(),
+        pid=getpid(),
+    )
+    per_arm = len(work.problems) * work.job.samples
+    arms = {
+        arm.arm_id: ArmProgress(done=state.arms[arm.arm_id].done if arm.arm_id in state.arms else 0, total=per_arm)
+        for arm in work.arms
+    }
+    return replace(state, total=work.total, cap_usd=work.job.cap.usd if work.job.cap else None, arms=arms)
+
+
+def _arm(row: dict[str, object]) -> Arm:
+    fields = {
+        name: row[name] for name in ("arm_id", "endpoint", "model", "max_tokens", "system", "template", "ordinal")
+    }
+    reasoning = Reasoning(kind=row["reasoning"], budget_tokens=row["budget_tokens"], effort=row["effort"])  # type: ignore[arg-type]
+    return Arm(reasoning=reasoning, **fields)  # type: ignore[arg-type]
+
+
+def _refusal(job_id: str, differences: list[str]) -> str:
+    listed = "\n  ".join(differences)
+    return (
+        f"job {job_id} already holds samples that differ from what is asked:\n  {listed}\n"
+        "Give the new job another name, or the changed arms ids of their own."
+    )
