@@ -51,6 +51,10 @@ def simulate(
         float, typer.Option(min=0, max=1, help="Share of synthetic replies that state no answer.")
     ] = 0.01,
     slots: Annotated[int, typer.Option(min=1, help="Concurrent generations of the local mind.")] = 4,
+    faults: Annotated[Path | None, typer.Option(help="Fault plan (YAML): what goes wrong, how often, when.")] = None,
+    control: Annotated[
+        bool, typer.Option("--control", help="Let PUT /_simulator/faults and /_simulator/limits change it.")
+    ] = False,
     requests_per_minute: Annotated[float | None, typer.Option(min=1, help="Answer 429 beyond this many.")] = None,
     meter: Annotated[Path | None, typer.Option(help="File to keep the meter in.")] = None,
 ) -> None:
@@ -71,6 +75,8 @@ def simulate(
         refusals=refusals,
         unreadable=unreadable,
         slots=slots,
+        faults=faults,
+        control=control,
         requests_per_minute=requests_per_minute,
         meter=meter,
     )

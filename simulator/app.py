@@ -10,6 +10,7 @@ from aiohttp import web
 
 from polythink.simulator.api_errors import ApiError, invalid
 from polythink.simulator.arrival import Arrival, authenticate
+from polythink.simulator.faults import FaultPlanError, read_plan
 from polythink.simulator.ids import new_id
 from polythink.simulator.messages_api import answer_message
 from polythink.simulator.models_api import model_page, one_model
@@ -33,6 +34,7 @@ def make_app(simulator: Simulator) -> web.Application:
             web.get("/v1/models", face.answered(face.list_models)),
             web.get("/v1/models/{model}", face.answered(face.get_model)),
             web.get("/_simulator/meter", face.meter),
+            web.put("/_simulator/faults", face.answered(face.put_faults)),
             web.route("*", "/{path:.*}", face.answered(face.unknown)),
         ]
     )
@@ -91,6 +93,18 @@ class _Face:
     async def meter(self, request: web.Request) -> web.StreamResponse:
         with_samples = request.query.get("samples", "1") != "0"
         return json_response(self._simulator.meter.summary(with_samples=with_samples), self._label)
+
+    async def put_faults(self, request: web.Request) -> web.StreamResponse:
+        self._check_control()
+        try:
+            self._simulator.faults = read_plan(await read_json(request, MAX_MESSAGE_BYTES))
+        except FaultPlanError as error:
+            raise invalid(str(error)) from error
+        return json_response({"faults": len(self._simulator.faults.rules)}, self._label)
+
+    def _check_control(self) -> None:
+        if not self._simulator.settings.control:
+            raise ApiError(403, "the control endpoints are off; start the simulator with --control")
 
     def _arrive(self, request: web.Request) -> Arrival:
         arrival = authenticate(request.headers)

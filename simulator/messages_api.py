@@ -1,14 +1,18 @@
-"""POST /v1/messages: one reply, whole or streamed."""
+"""POST /v1/messages: one reply, whole or streamed, and the ways it can be interrupted."""
 
 from __future__ import annotations
 
 import json
+import socket
+import struct
 from typing import Any
 
 from aiohttp import ClientConnectionResetError, web
 
 from polythink.simulator import wire
+from polythink.simulator.api_errors import ApiError
 from polythink.simulator.arrival import Arrival
+from polythink.simulator.faults import INTERRUPTIONS, Fault
 from polythink.simulator.minds import Ending
 from polythink.simulator.parse import parse_message
 from polythink.simulator.service import Generation, Simulator
@@ -18,18 +22,29 @@ from polythink.simulator.sse import EventEncoder, MessageCollector
 async def answer_message(simulator: Simulator, http: web.Request, arrival: Arrival, body: Any) -> web.StreamResponse:
     """Answer a decoded body. Raises ApiError for what is refused before the reply begins."""
     request = parse_message(body, arrival.version)
+    fault = simulator.strike(request)
     simulator.admit()
+    if fault and fault.kind == "reset_before":
+        return reset(http)
     generation = simulator.generate(request)
-    await simulator.clock.sleep(generation.latency)
+    await simulator.clock.sleep(generation.latency + (fault.seconds if fault and fault.kind == "slow_start" else 0))
     if request.stream:
-        return await _stream(simulator, http, generation)
-    return await _whole(simulator, http, generation)
+        return await _Stream(simulator, http, generation, fault).send()
+    return await _whole(simulator, http, generation, fault)
 
 
-async def _whole(simulator: Simulator, http: web.Request, generation: Generation) -> web.StreamResponse:
+async def _whole(
+    simulator: Simulator, http: web.Request, generation: Generation, fault: Fault | None
+) -> web.StreamResponse:
     collector = MessageCollector(generation.request)
     async for delta in simulator.pieces(generation):
         collector.delta(delta)
+    if fault and fault.kind == "stall":
+        await simulator.clock.sleep(fault.seconds)
+    elif fault and fault.kind == "error_event":
+        raise fault.error()
+    elif fault and fault.kind in INTERRUPTIONS:
+        return reset(http)
     message = finished_message(generation, collector.content())
     generation.account.complete()
     text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
@@ -46,28 +61,90 @@ def finished_message(generation: Generation, content: list[dict[str, Any]]) -> d
     return wire.message(generation.request, usage, content, generation.ending)
 
 
-async def _stream(simulator: Simulator, http: web.Request, generation: Generation) -> web.StreamResponse:
-    headers = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache", **http["headers"]}
-    response = web.StreamResponse(headers=headers)
-    await response.prepare(http)
-    encoder = EventEncoder(generation.request, wire.input_usage(generation.usage, generation.request))
-    at_once = not (simulator.settings.pace or simulator.mind.incremental)
-    waiting = [encoder.start()]
-    try:
-        async for delta in simulator.pieces(generation):
-            waiting.append(encoder.delta(delta))
-            if not at_once:
-                await response.write(b"".join(waiting))
-                waiting.clear()
-        waiting.append(_finish(encoder, generation))
-        await response.write(b"".join(waiting))
-        await response.write_eof()
-    except ClientConnectionResetError:  # the client hung up: what was generated stays billed
+class _Stream:
+    """One streamed reply on its way to the client."""
+
+    def __init__(self, simulator: Simulator, http: web.Request, generation: Generation, fault: Fault | None) -> None:
+        self._simulator = simulator
+        self._http = http
+        self._generation = generation
+        self._fault = fault if fault and fault.kind in INTERRUPTIONS else None
+        self._encoder = EventEncoder(generation.request, wire.input_usage(generation.usage, generation.request))
+        self._waiting: list[bytes] = []
+
+    async def send(self) -> web.StreamResponse:
+        headers = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
+        response = web.StreamResponse(headers={**headers, **self._http["headers"]})
+        await response.prepare(self._http)
+        try:
+            if await self._send_deltas(response):
+                await self._send_ending(response)
+        except ClientConnectionResetError:  # the client hung up: what was generated stays billed
+            return response
         return response
-    generation.account.complete()
-    return response
+
+    async def _send_deltas(self, response: web.StreamResponse) -> bool:
+        """Send the reply up to its ending. False if it was interrupted for good."""
+        at_once = not (self._simulator.settings.pace or self._simulator.mind.incremental)
+        self._waiting.append(self._encoder.start())
+        sent = 0
+        try:
+            async for delta in self._simulator.pieces(self._generation):
+                if self._fault and sent == self._fault.after and not await self._interrupt(response, self._fault):
+                    return False
+                sent += 1
+                self._waiting.append(self._encoder.delta(delta))
+                if not at_once:
+                    await self._flush(response)
+        except ApiError as error:
+            await self._send_error(response, error)
+            return False
+        if self._fault and sent <= self._fault.after:
+            return await self._interrupt(response, self._fault)
+        return True
+
+    async def _send_ending(self, response: web.StreamResponse) -> None:
+        account, ending = self._generation.account, self._generation.ending or Ending("end_turn")
+        self._waiting.append(self._encoder.finish(ending, account.output_tokens, account.thinking_tokens))
+        account.complete()
+        await self._flush(response)
+        await response.write_eof()
+
+    async def _interrupt(self, response: web.StreamResponse, fault: Fault) -> bool:
+        """Do to the stream what the fault says. True if it goes on afterwards."""
+        await self._flush(response)
+        match fault.kind:
+            case "stall":
+                await self._simulator.clock.sleep(fault.seconds)
+                return True
+            case "reset":
+                reset(self._http)
+            case "error_event":
+                await self._send_error(response, fault.error())
+            case _:
+                await response.write_eof()
+        return False
+
+    async def _send_error(self, response: web.StreamResponse, error: ApiError) -> None:
+        self._simulator.meter.error(error.error_type)
+        body = error.body(None)
+        del body["request_id"]
+        self._waiting.append(wire.error_event(json.dumps(body, separators=(",", ":")).encode()))
+        await self._flush(response)
+        await response.write_eof()
+
+    async def _flush(self, response: web.StreamResponse) -> None:
+        if self._waiting:
+            data = b"".join(self._waiting)
+            self._waiting.clear()
+            await response.write(data)
 
 
-def _finish(encoder: EventEncoder, generation: Generation) -> bytes:
-    account = generation.account
-    return encoder.finish(generation.ending or Ending("end_turn"), account.output_tokens, account.thinking_tokens)
+def reset(http: web.Request) -> web.Response:
+    """Break the connection with a TCP reset. The response returned is never sent."""
+    if http.transport is not None:
+        raw = http.transport.get_extra_info("socket")
+        if raw is not None:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        http.transport.abort()
+    return web.Response(status=500)

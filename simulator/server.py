@@ -13,6 +13,7 @@ from aiohttp import web
 
 from polythink.simulator.app import make_app
 from polythink.simulator.clock import Clock
+from polythink.simulator.faults import load_plan
 from polythink.simulator.meter import Meter
 from polythink.simulator.service import Simulator, make_mind
 from polythink.simulator.settings import Settings
@@ -26,7 +27,7 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
 
     Raises ProblemFileError, LocalMindError, FaultPlanError or OSError before that.
     """
-    simulator = Simulator(settings, make_mind(settings), Clock(settings.time_scale))
+    simulator = Simulator(settings, make_mind(settings), Clock(settings.time_scale), load_plan(settings.faults))
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):

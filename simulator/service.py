@@ -11,6 +11,7 @@ from polythink.simulator.api_errors import ApiError
 from polythink.simulator.buckets import Bucket, whole_seconds
 from polythink.simulator.clock import Clock
 from polythink.simulator.draws import Draws
+from polythink.simulator.faults import REFUSALS, Fault, FaultPlan
 from polythink.simulator.ids import seeded
 from polythink.simulator.local import LocalMind
 from polythink.simulator.meter import Account, Meter
@@ -62,14 +63,28 @@ class Generation:
 class Simulator:
     """Everything one simulator remembers."""
 
-    def __init__(self, settings: Settings, mind: Mind, clock: Clock) -> None:
+    def __init__(self, settings: Settings, mind: Mind, clock: Clock, faults: FaultPlan) -> None:
         self.settings = settings
         self.mind = mind
         self.clock = clock
+        self.faults = faults
+        self.started_at = clock.now()
         self.meter = Meter()
         self._draws = Draws()
         limit = settings.requests_per_minute
         self._requests = Bucket.full(limit, 1.0, clock.now()) if limit else None
+
+    def strike(self, request: MessageRequest) -> Fault | None:
+        """The fault that the plan has for this request. Raises ApiError where it is a refusal."""
+        fault = self.faults.strike(
+            sample=request.user_id,
+            prompt=request.prompt,
+            model=request.body["model"],
+            elapsed=self.clock.now() - self.started_at,
+        )
+        if fault and fault.kind in REFUSALS:
+            raise fault.error()
+        return fault
 
     def admit(self) -> None:
         """Raises ApiError (429) where the request limit is used up."""

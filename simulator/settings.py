@@ -30,5 +30,7 @@ class Settings:
     refusals: float = 0.002  # share of synthetic replies that refuse
     unreadable: float = 0.01  # share of synthetic replies that state no answer
     slots: int = 4  # concurrent generations of the local mind; more requests wait
+    faults: Path | None = None  # YAML plan of what goes wrong
+    control: bool = False  # whether plan and limits may be changed over HTTP
     requests_per_minute: float | None = None  # None: no such limit
     meter: Path | None = None  # file the meter is written to

@@ -1,0 +1,138 @@
+"""Fault plans: every kind does what it says to a real client, and decisions do not depend on who comes first."""
+
+from pathlib import Path
+
+import anthropic
+import httpx2
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polythink.simulator.faults import FaultPlanError, read_plan
+from polythink.simulator.process import SimulatorProcess
+
+ASK = {"model": "claude-haiku-4-5", "max_tokens": 2000, "thinking": {"type": "enabled", "budget_tokens": 1024}}
+
+RULES = [
+    {"kind": "overloaded", "prompt": "case-529"},
+    {"kind": "server_error", "prompt": "case-500"},
+    {"kind": "bad_request", "prompt": "case-400"},
+    {"kind": "timeout", "prompt": "case-504"},
+    {"kind": "unavailable", "prompt": "case-503"},
+    {"kind": "status", "status": 403, "prompt": "case-403"},
+    {"kind": "status", "status": 402, "prompt": "case-402"},
+    {"kind": "status", "status": 409, "prompt": "case-409"},
+    {"kind": "ramp_limit", "retry_after": 7, "prompt": "case-ramp"},
+    {"kind": "spend_limit", "prompt": "case-spend"},
+    {"kind": "concurrency_limit", "prompt": "case-concurrency"},
+    {"kind": "cut", "prompt": "case-cut", "after": 3},
+    {"kind": "reset", "prompt": "case-reset"},
+    {"kind": "reset_before", "prompt": "case-before"},
+    {"kind": "error_event", "prompt": "case-event"},
+    {"kind": "overloaded", "prompt": "case-once", "attempts": 1},
+]
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
+    plan: Path = tmp_path_factory.mktemp("faults") / "plan.yaml"
+    plan.write_text(yaml.safe_dump({"seed": 3, "faults": RULES}))
+    with SimulatorProcess.start(["--faults", str(plan)]) as simulator:
+        yield anthropic.Anthropic(api_key="k", base_url=simulator.base_url, max_retries=0)
+
+
+def stream(client: anthropic.Anthropic, prompt: str, user: str = "u") -> anthropic.types.Message:
+    messages = [{"role": "user", "content": prompt}]
+    with client.messages.stream(**ASK, messages=messages, metadata={"user_id": user}) as reply:  # type: ignore[arg-type]
+        return reply.get_final_message()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "error"),
+    [
+        ("case-529", anthropic.OverloadedError),
+        ("case-500", anthropic.InternalServerError),
+        ("case-503", anthropic.ServiceUnavailableError),
+        ("case-504", anthropic.GatewayTimeoutError),
+        ("case-400", anthropic.BadRequestError),
+        ("case-402", anthropic.PaymentRequiredError),
+        ("case-403", anthropic.PermissionDeniedError),
+        ("case-409", anthropic.ConflictError),
+        ("case-ramp", anthropic.RampLimitExceededError),
+        ("case-spend", anthropic.EnforcedSpendLimitReachedError),
+        ("case-concurrency", anthropic.RateLimitError),
+    ],
+)
+def test_refusals_raise_the_class_of_the_sdk_error_table(
+    client: anthropic.Anthropic, prompt: str, error: type[anthropic.APIStatusError]
+) -> None:
+    with pytest.raises(error) as caught:
+        stream(client, prompt)
+    assert type(caught.value) is error
+    assert caught.value.request_id
+
+
+def test_spend_limit_says_no_retry_after_and_ramp_limit_does(client: anthropic.Anthropic) -> None:
+    with pytest.raises(anthropic.RateLimitError) as spend:
+        stream(client, "case-spend")
+    with pytest.raises(anthropic.RateLimitError) as ramp:
+        stream(client, "case-ramp")
+    assert "retry-after" not in spend.value.response.headers
+    assert ramp.value.response.headers["retry-after"] == "7"
+
+
+def test_cut_stream_ends_without_a_stop_reason(client: anthropic.Anthropic) -> None:
+    assert stream(client, "case-cut").stop_reason is None
+
+
+@pytest.mark.parametrize("prompt", ["case-reset", "case-before"])
+def test_resets_break_the_connection(client: anthropic.Anthropic, prompt: str) -> None:
+    with pytest.raises((anthropic.APIConnectionError, httpx2.TransportError)):
+        stream(client, prompt)
+
+
+def test_error_in_mid_stream_comes_after_status_200(client: anthropic.Anthropic) -> None:
+    with pytest.raises(anthropic.APIStatusError) as caught:
+        stream(client, "case-event")
+    assert caught.value.status_code == 200
+    assert caught.value.type == "overloaded_error"
+
+
+def test_fault_of_the_first_attempt_spares_the_retry(client: anthropic.Anthropic) -> None:
+    with pytest.raises(anthropic.OverloadedError):
+        stream(client, "case-once", "first")
+    assert stream(client, "case-once", "first").stop_reason is not None
+
+
+@given(st.permutations([f"s{n}" for n in range(30)]), st.integers(0, 5))
+def test_decisions_do_not_depend_on_the_order_of_arrival(order: list[str], seed: int) -> None:
+    def struck(samples: list[str]) -> set[str]:
+        plan = read_plan({"seed": seed, "faults": [{"kind": "cut", "probability": 0.5}]})
+        return {s for s in samples if plan.strike(sample=s, prompt="", model="m", elapsed=0)}
+
+    assert struck(order) == struck(sorted(order))
+
+
+def test_an_outage_window_opens_and_closes() -> None:
+    plan = read_plan({"faults": [{"kind": "overloaded", "since": 10, "until": 20}]})
+    hits = [bool(plan.strike(sample="s", prompt="", model="m", elapsed=t)) for t in (9.9, 10, 19.9, 20)]
+    assert hits == [False, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("raw", "named"),
+    [
+        ([], "mapping"),
+        ({"fault": []}, "`fault`"),
+        ({"faults": [{"kind": "gremlin"}]}, "faults[0].kind"),
+        ({"faults": [{"kind": "cut"}, {"kind": "cut", "chance": 1}]}, "faults[1].chance"),
+        ({"faults": [{"kind": "cut", "probability": 2}]}, "faults[0].probability"),
+        ({"faults": [{"kind": "status"}]}, "faults[0].status"),
+        ({"faults": [{"kind": "stall", "seconds": "long"}]}, "faults[0].seconds"),
+    ],
+)
+def test_bad_plans_name_the_field(raw: object, named: str) -> None:
+    with pytest.raises(FaultPlanError, match=r".") as caught:
+        read_plan(raw)
+    assert named in str(caught.value)
