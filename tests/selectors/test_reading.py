@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from polythink.records import AnswerRule
+from polythink.records import AnswerRule, Extraction
 from polythink.selectors.reading import check_rule, extract, gold_form, read_sample
 
 BOXED = AnswerRule(extraction="boxed")
@@ -146,7 +146,8 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_megabyte_of_hostile_text_costs_no_more_than_its_length(name: str) -> None:
     started = time.process_time()
-    for extraction in ("boxed", "last_number", "choice", "json", "verbatim"):
-        rule = AnswerRule(extraction=extraction, json_path="a")  # type: ignore[arg-type]
+    extractions: tuple[Extraction, ...] = ("boxed", "last_number", "choice", "json", "verbatim")
+    for extraction in extractions:
+        rule = AnswerRule(extraction=extraction, json_path="a")
         read_sample(text=HOSTILE[name], stop_reason=None, failed=False, rule=rule)
     assert time.process_time() - started < 10  # quadratic work would take hours
