@@ -50,15 +50,13 @@ class Document:
 
 def parse(text: str, file: str | None) -> Document:
     """Read YAML. A syntax error or a duplicate key becomes a finding; after a syntax error there is no data."""
-    loader = yaml.SafeLoader(text)
     try:
+        loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
         findings = tuple(_duplicates(root)) if root else ()
         data = loader.construct_document(root) if root else None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         return Document(text=text, data=None, root=None, findings=(_syntax_issue(error, file),))
-    finally:
-        loader.dispose()
     return Document(text=text, data=data, root=root, findings=findings)
 
 

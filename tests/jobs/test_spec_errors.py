@@ -252,6 +252,16 @@ def test_a_file_that_is_no_mapping_is_one_issue(tmp_path: Path, text: str) -> No
     assert "a mapping with the fields name" in issue.wanted
 
 
+@pytest.mark.parametrize("text", ["name: a\x00b", "name: [" * 5000, "name: 2026-99-99", "a: &a [*b]", "--- a\n--- b"])
+def test_text_that_is_no_yaml_is_one_issue(tmp_path: Path, text: str) -> None:
+    (tmp_path / "job.yaml").write_text(text)
+    with pytest.raises(SpecError) as caught:
+        load_job(tmp_path / "job.yaml")
+    (issue,) = caught.value.issues
+    assert (issue.path, issue.file) == ("(file)", str(tmp_path / "job.yaml"))
+    assert issue.found.startswith("invalid YAML")
+
+
 def test_a_job_file_that_is_not_there_is_an_issue(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"none\.yaml"):
         load_job(tmp_path / "none.yaml")
