@@ -1,5 +1,66 @@
-"""The front door: one module per group of commands."""
+"""The front door: which module holds which command. A command's module is imported when it is called."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-app = typer.Typer(no_args_is_help=True, add_completion=False)
+from polythink import __version__
+
+COMMANDS = {
+    "demo": "polythink.cli.demo",
+    "plan": "polythink.cli.plan",
+    "run": "polythink.cli.run",
+    "resume": "polythink.cli.run",
+    "submit": "polythink.cli.offline",
+    "list": "polythink.cli.offline",
+    "status": "polythink.cli.offline",
+    "watch": "polythink.cli.offline",
+    "wait": "polythink.cli.offline",
+    "logs": "polythink.cli.offline",
+    "cancel": "polythink.cli.offline",
+    "query": "polythink.cli.results",
+    "show": "polythink.cli.results",
+    "select": "polythink.cli.results",
+    "report": "polythink.cli.report",
+    "simulate": "polythink.cli.simulate",
+}
+_RESERVED = {"list": "list_jobs"}  # a function may not bear a builtin's name
+
+
+class LazyGroup(TyperGroup):
+    """Ray and the SDK take seconds to import; a query needs neither. (Typer's own context type is private: Any.)"""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        function = getattr(import_module(COMMANDS[cmd_name]), _RESERVED.get(cmd_name, cmd_name))
+        single = typer.Typer(add_completion=False)
+        single.command(cmd_name)(function)
+        return typer.main.get_command(single)
+
+
+app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"polythink {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say which.")
+    ] = False,
+) -> None:
+    """Many independent thoughts, one answer: parallel test-time compute as large offline jobs."""
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from polythink.simulator.limits import LimitRules
 from polythink.simulator.local import LocalMindError
 from polythink.simulator.problems import ProblemFileError
 from polythink.simulator.process import LISTENING
@@ -22,6 +23,12 @@ class MindChoice(StrEnum):
     synthetic = "synthetic"
     replay = "replay"
     local = "local"
+
+
+class TierChoice(StrEnum):
+    start = "start"
+    build = "build"
+    scale = "scale"
 
 
 class OrderChoice(StrEnum):
@@ -55,7 +62,17 @@ def simulate(
     control: Annotated[
         bool, typer.Option("--control", help="Let PUT /_simulator/faults and /_simulator/limits change it.")
     ] = False,
-    requests_per_minute: Annotated[float | None, typer.Option(min=1, help="Answer 429 beyond this many.")] = None,
+    tier: Annotated[TierChoice | None, typer.Option(help="Rate limits and spend cap of a tier; default none.")] = None,
+    requests_per_minute: Annotated[float | None, typer.Option(help="Requests of each model class.")] = None,
+    input_tokens_per_minute: Annotated[float | None, typer.Option(help="Uncached input of each class.")] = None,
+    output_tokens_per_minute: Annotated[float | None, typer.Option(help="Output of each class.")] = None,
+    burst_seconds: Annotated[float, typer.Option(help="Seconds of its limit that a full bucket holds.")] = 5,
+    spend_cap: Annotated[float | None, typer.Option(help="USD an organization may spend.")] = None,
+    ramp_floor: Annotated[
+        float | None, typer.Option(help="Requests a minute from which usage may only double per minute.")
+    ] = None,
+    concurrency: Annotated[int | None, typer.Option(min=1, help="Requests in flight at one time.")] = None,
+    batch_seconds: Annotated[float, typer.Option(min=0, help="Median seconds that a batch takes.")] = 20,
     meter: Annotated[Path | None, typer.Option(help="File to keep the meter in.")] = None,
 ) -> None:
     """Serve the Claude API on localhost: same requests, same events, same errors, no charge."""
@@ -77,7 +94,17 @@ def simulate(
         slots=slots,
         faults=faults,
         control=control,
-        requests_per_minute=requests_per_minute,
+        limits=LimitRules(
+            tier=tier.value if tier else None,
+            requests_per_minute=requests_per_minute,
+            input_tokens_per_minute=input_tokens_per_minute,
+            output_tokens_per_minute=output_tokens_per_minute,
+            burst_seconds=burst_seconds,
+            spend_cap_usd=spend_cap,
+            ramp_floor=ramp_floor,
+            concurrency=concurrency,
+        ),
+        batch_seconds=batch_seconds,
         meter=meter,
     )
     try:

@@ -47,16 +47,22 @@ def store(archive: Archive, loaded: LoadedJob) -> Workload:
 
     Raises JobChangedError if samples already kept would be mixed with unlike ones.
     """
+    work = preview(archive, loaded)
+    with archive.lock(work.job_id):
+        _copy_grading_file(archive, loaded, work)
+        _write(archive, work, loaded.source)
+    return work
+
+
+def preview(archive: Archive, loaded: LoadedJob) -> Workload:
+    """What `store` would store, with nothing written. Raises JobChangedError likewise."""
     try:
         kept = recall(archive, archive.resolve(loaded.job.name))
     except UnknownJobError:
-        work = _as_kept(archive, loaded, f"{loaded.job.name}-{secrets.token_hex(3)}")
-    else:
-        work = _as_kept(archive, loaded, kept.job_id)
-        if differences := unlike(kept.job, kept.arms, kept.problems, work.job, work.arms, work.problems):
-            raise JobChangedError(_refusal(kept.job_id, differences))
-    with archive.lock(work.job_id):
-        _write(archive, work, loaded.source)
+        return _as_kept(loaded, f"{loaded.job.name}-{secrets.token_hex(3)}")
+    work = _as_kept(loaded, kept.job_id)
+    if differences := unlike(kept.job, kept.arms, kept.problems, work.job, work.arms, work.problems):
+        raise JobChangedError(_refusal(kept.job_id, differences))
     return work
 
 
@@ -92,19 +98,25 @@ def grade_function(archive: Archive, work: Workload) -> str | None:
     return f"{archive.folder(work.job_id) / place}:{name}" if place.endswith(".py") else work.job.grade.python
 
 
-def _as_kept(archive: Archive, loaded: LoadedJob, job_id: str) -> Workload:
-    """The job as it will be kept: its grading file copied beside it, under a name that changes with its content."""
+def _as_kept(loaded: LoadedJob, job_id: str) -> Workload:
+    """The job as it will be kept: its grading file beside it, under a name that changes with its content."""
     job = loaded.job
-    if loaded.grade_function and isinstance(job.grade, PythonGrade):
-        place, _, name = loaded.grade_function.rpartition(":")
-        if place.endswith(".py"):
-            content = Path(place).read_bytes()
-            copied = f"files/{Path(place).stem}-{hashlib.blake2b(content, digest_size=4).hexdigest()}.py"
-            target = archive.folder(job_id) / copied
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
-            job = job.model_copy(update={"grade": job.grade.model_copy(update={"python": f"{copied}:{name}"})})
+    if (source := _grading_file(loaded)) and isinstance(job.grade, PythonGrade):
+        digest = hashlib.blake2b(source.read_bytes(), digest_size=4).hexdigest()
+        python = f"files/{source.stem}-{digest}.py:{job.grade.python.rpartition(':')[2]}"
+        job = job.model_copy(update={"grade": job.grade.model_copy(update={"python": python})})
     return Workload(job_id=job_id, job=job, arms=loaded.arms, problems=loaded.problems)
+
+
+def _grading_file(loaded: LoadedJob) -> Path | None:
+    place = (loaded.grade_function or "").rpartition(":")[0]
+    return Path(place) if place.endswith(".py") else None
+
+
+def _copy_grading_file(archive: Archive, loaded: LoadedJob, work: Workload) -> None:
+    if (source := _grading_file(loaded)) and isinstance(work.job.grade, PythonGrade):
+        target = archive.folder(work.job_id) / work.job.grade.python.rpartition(":")[0]
+        replace_text(target, source.read_text(encoding="utf-8"))
 
 
 def _write(archive: Archive, work: Workload, source: str) -> None:

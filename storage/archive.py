@@ -113,9 +113,10 @@ class Archive:
         return connection
 
     def sql(self, query: str, params: Sequence[object] | None = None) -> pa.Table:
-        """The result of a query over the views. Raises duckdb.Error if the query is wrong."""
+        """The result of a query over the views (empty for a statement without one). Raises duckdb.Error if it is wrong."""
         with self.connect() as connection:
-            return connection.execute(query, params or []).to_arrow_table()
+            relation = connection.sql(query, params=list(params or []))
+            return pa.table({}) if relation is None else relation.to_arrow_table()
 
     def _state_files(self) -> list[Path]:
         return sorted(self.root.glob("jobs/*/state.json"))

@@ -1,0 +1,39 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from polythink.storage.archive import Archive
+
+ARCHIVE_VARIABLE = "POLYTHINK_ARCHIVE"
+DEFAULT_ARCHIVE = "archive"
+
+ArchiveOption = Annotated[
+    str | None,
+    typer.Option("--archive", help=f"Archive folder; default ${ARCHIVE_VARIABLE}, else ./{DEFAULT_ARCHIVE}."),
+]
+BaseUrlOption = Annotated[
+    str | None, typer.Option("--base-url", help="Send to this server in place of the job's endpoint.")
+]
+AddressOption = Annotated[
+    str | None, typer.Option("--address", help="Ray cluster to run on; default: Ray started on this machine.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask before spending.")]
+JobFile = Annotated[Path, typer.Argument(help="The job file.", metavar="JOB.yaml")]
+JobName = Annotated[str, typer.Argument(help="The job's name or id.", metavar="JOB")]
+
+
+def open_archive(asked: str | None, of_job: str | None = None) -> Archive:
+    """The archive meant: asked for, else named in the job, else in the environment, else ./archive."""
+    return Archive(asked or of_job or os.environ.get(ARCHIVE_VARIABLE) or DEFAULT_ARCHIVE)
+
+
+def overrides(base_url: str | None) -> dict[str, Any]:
+    """What options say in place of the job file."""
+    return {"endpoint": {"base_url": base_url}} if base_url else {}

@@ -1,0 +1,23 @@
+"""`report`: the archive as a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from polythink.explorer.report import write_report
+
+from polythink.cli.exits import reported_errors
+from polythink.cli.options import ArchiveOption, JobName, open_archive
+
+
+def report(
+    job: JobName,
+    archive: ArchiveOption = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path("report.html"),
+) -> None:
+    """Write one self-contained HTML file: figures, tables, traces, spend."""
+    with reported_errors():
+        where = open_archive(archive)
+        print(write_report(where, where.resolve(job), output))

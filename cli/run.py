@@ -1,0 +1,124 @@
+"""`run` and `resume`: a job in the foreground."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from types import FrameType
+
+import typer
+from polythink.explorer.terminal import summary
+from rich.console import Console
+
+from polythink.cli.console import stdout_console
+from polythink.cli.exits import BAD_USAGE, exit_code, reported_errors
+from polythink.cli.options import (
+    AddressOption,
+    ArchiveOption,
+    BaseUrlOption,
+    JobFile,
+    JobName,
+    JsonOption,
+    YesOption,
+    open_archive,
+    overrides,
+)
+from polythink.cli.plan import plan_table
+from polythink.cli.progress import ProgressView
+from polythink.explorer.data import read_results
+from polythink.jobs.control import Control
+from polythink.jobs.load import load_job
+from polythink.jobs.price import price_job
+from polythink.jobs.run import run_job
+from polythink.jobs.workload import Workload, preview, recall, store
+from polythink.storage.archive import Archive
+from polythink.storage.state import JobState
+
+
+def run(
+    job_file: JobFile,
+    archive: ArchiveOption = None,
+    base_url: BaseUrlOption = None,
+    address: AddressOption = None,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a job in the foreground: a new one, or more of the one of that name."""
+    with reported_errors():
+        loaded = load_job(job_file, overrides(base_url))
+        where = open_archive(archive, loaded.job.archive)
+        confirm(where, preview(where, loaded), yes=yes)
+        finish(where, store(where, loaded), address=address, as_json=as_json)
+
+
+def resume(
+    job: JobName,
+    archive: ArchiveOption = None,
+    address: AddressOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Go on with a job of the archive: only what is owed is sent."""
+    with reported_errors():
+        where = open_archive(archive)
+        finish(where, recall(where, where.resolve(job)), address=address, as_json=as_json)
+
+
+def confirm(archive: Archive, work: Workload, *, yes: bool) -> None:
+    """Show the price on a terminal and ask; a script is not asked."""
+    if yes or not sys.stdin.isatty():
+        return
+    Console(stderr=True).print(plan_table(work, price_job(archive, work)))
+    if not typer.confirm("Send these requests?", err=True):
+        raise typer.Exit(BAD_USAGE)
+
+
+def finish(archive: Archive, work: Workload, *, address: str | None, as_json: bool) -> None:
+    """Run, say how it ended, and exit with the code for it."""
+    state = run_watched(archive, work, address=address)
+    if as_json:
+        print(json.dumps(asdict(state)))
+    else:
+        print_summary(archive, state)
+    raise typer.Exit(exit_code(state))
+
+
+def run_watched(archive: Archive, work: Workload, *, address: str | None = None) -> JobState:
+    """Run with the progress view; the first interrupt drains what is in flight, the second ends at once."""
+    control = Control(archive, work.job_id)
+    with ProgressView() as view, _interrupts(control):
+        return run_job(archive, work, watch=view.update, control=control, address=address)
+
+
+def print_summary(archive: Archive, state: JobState) -> None:
+    """What came of the job, on stdout."""
+    console = stdout_console()
+    if state.done:
+        console.print(summary(read_results(archive, state.job_id)))
+    where = f"--archive {archive.root}"
+    console.print(f"archive  {archive.root}", highlight=False, soft_wrap=True)
+    console.print(f"report   polythink report {state.job_id} {where}", highlight=False, soft_wrap=True)
+    console.print(f'query    polythink query {where} "SELECT * FROM selections"', highlight=False, soft_wrap=True)
+    if state.status != "done":
+        console.print(f"go on    polythink resume {state.job_id} {where}", highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _interrupts(control: Control) -> Iterator[None]:
+    def first(_signal: int, _frame: FrameType | None) -> None:
+        print("\nfinishing what is in flight; interrupt again to stop at once", file=sys.stderr)
+        control.stop()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def terminate(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    earlier = signal.signal(signal.SIGINT, first), signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, earlier[0])
+        signal.signal(signal.SIGTERM, earlier[1])
