@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError
+from ray.exceptions import RayActorError, RayTaskError
 
 from polythink.errors import ClusterError
 from polythink.records import SampleKey
@@ -109,6 +109,8 @@ class Crew:
         except RayActorError as error:
             news.lost.extend(self._replace(member, error))
             return
+        except RayTaskError as error:  # a worker that still lives but cannot go on
+            raise ClusterError(f"{member.name} failed: {error}") from error
         member.is_open = True
         for result in results or ():
             self._deaths_in_a_row = 0

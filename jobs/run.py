@@ -19,7 +19,7 @@ from polythink.jobs.control import Control
 from polythink.jobs.crew import Crew
 from polythink.jobs.keeper import Keeper, Reader
 from polythink.jobs.requests import Requests
-from polythink.jobs.sampling import Sampling, Watch
+from polythink.jobs.sampling import PATIENCE_S, Sampling, Watch
 from polythink.jobs.spec_parts import PythonGrade
 from polythink.jobs.standing import Standing, standing
 from polythink.jobs.workload import Workload, grade_function
@@ -35,13 +35,20 @@ from polythink.workers.tasks import Endpoint
 
 
 def run_job(
-    archive: Archive, work: Workload, *, watch: Watch, control: Control, address: str | None = None
+    archive: Archive,
+    work: Workload,
+    *,
+    watch: Watch,
+    control: Control,
+    address: str | None = None,
+    patience_s: float = PATIENCE_S,
 ) -> JobState:
     """Run a stored job until nothing is owed, it is asked to stop, or it cannot go on; then select.
 
-    `watch` hears the state about once a second, and the last one. The returned state is also in the archive: `done`,
-    or `stopped`, `interrupted`, `cancelled` with the reason. Raises JobBusyError if another process runs the job,
-    ArchiveError if the archive cannot be written, ClusterError if Ray cannot be reached; the archive is whole then too.
+    `watch` hears the state about once a second, and the last one. `patience_s` is how many seconds it tries endpoints
+    none of which has ever answered. The returned state is also in the archive: `done`, or `stopped`, `interrupted`,
+    `cancelled` with the reason. Raises JobBusyError if another process runs the job, ArchiveError if the archive cannot
+    be written, ClusterError if Ray cannot be reached or its workers keep failing; the archive is whole then too.
     """
 
     def tell(state: JobState) -> None:
@@ -52,7 +59,7 @@ def run_job(
         started = _started(archive, work)
         tell(started)
         try:
-            final = _run(archive, work, started, _reader(work, grader), control, tell, address)
+            final = _run(archive, work, started, _reader(work, grader), control, tell, address, patience_s)
         except PolythinkError as error:
             tell(_broken_off(archive, started, "stopped", str(error)))
             raise
@@ -95,6 +102,7 @@ def _run(
     control: Control,
     tell: Watch,
     address: str | None,
+    patience_s: float,
 ) -> JobState:
     for path in landing.segments(archive, work.job_id):
         landing.land(archive, work.job_id, path, reader.read)
@@ -103,7 +111,7 @@ def _run(
         where.state = replace(where.state, status="done", reason=None)
     else:
         tell(where.state)
-        _sample(archive, work, where, reader, control, tell, address)
+        _sample(archive, work, where, reader, control, tell, address, patience_s)
     select(archive, work)
     return replace(where.state, updated_at=time.time())
 
@@ -116,6 +124,7 @@ def _sample(
     control: Control,
     tell: Watch,
     address: str | None,
+    patience_s: float,
 ) -> None:
     wanted = work.job.workers if isinstance(work.job.workers, int) else None
     with cluster(address, workers=wanted):
@@ -128,7 +137,15 @@ def _sample(
         )
         try:
             requests = Requests(work.job_id, _problems(work), _arms(work), endpoints(work))
-            Sampling(where, crew=crew, keeper=keeper, requests=requests, control=control, tell=tell).work()
+            Sampling(
+                where,
+                crew=crew,
+                keeper=keeper,
+                requests=requests,
+                control=control,
+                tell=tell,
+                patience_s=patience_s,
+            ).work()
         finally:
             crew.close()
             keeper.close()

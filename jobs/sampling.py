@@ -32,6 +32,7 @@ class Sampling:
         requests: Requests,
         control: Control,
         tell: Watch,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self._standing = standing
         self._scheduler = standing.scheduler
@@ -41,6 +42,7 @@ class Sampling:
         self._requests = requests
         self._control = control
         self._tell = tell
+        self._patience_s = patience_s
         self._told_at = 0.0
         self._ending: tuple[Status, str | None] | None = None
         self._silent_since: float | None = None  # when the first of only failed connections failed
@@ -124,7 +126,7 @@ class Sampling:
     def _lose_patience(self, message: str) -> None:
         now = time.monotonic()
         self._silent_since = self._silent_since or now
-        if now - self._silent_since > PATIENCE_S:
+        if now - self._silent_since > self._patience_s:
             self.end("stopped", f"no endpoint answers: {message}; check base_url and the network")
 
     def _put_back(self, task: Task) -> None:

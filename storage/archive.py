@@ -113,7 +113,7 @@ class Archive:
         return connection
 
     def sql(self, query: str, params: Sequence[object] | None = None) -> pa.Table:
-        """The result of a query over the views (empty for a statement without one). Raises duckdb.Error if it is wrong."""
+        """The result of a query over the views; empty for a statement without one. Raises duckdb.Error."""
         with self.connect() as connection:
             relation = connection.sql(query, params=list(params or []))
             return pa.table({}) if relation is None else relation.to_arrow_table()

@@ -108,7 +108,12 @@ ATTEMPTS = Table(
         Column("attempt", COUNT, "from 1", "which of the sample's requests"),
         Column("status", TEXT, "", "complete (it made the trace), retry (the sample was owed again) or failed"),
         Column("http_status", COUNT, "", "HTTP status; null if no reply came"),
-        Column("error_type", TEXT, "", "the API's error.type, or connection_error, timeout_error, cut_stream"),
+        Column(
+            "error_type",
+            TEXT,
+            "",
+            "the API's error.type, or connection_error, timeout_error, cut_stream, malformed_stream",
+        ),
         Column("error_message", TEXT, "", "the API's message"),
         Column("stop_reason", TEXT, "", "as returned by the API"),
         *_USAGE,

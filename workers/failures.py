@@ -5,12 +5,14 @@ Source: the errors page of the API reference; `error.details.error_code` is the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import anthropic
 import httpx2
 
+from polythink.workers.replies import MalformedEventError
 from polythink.workers.tasks import Disposition, Failure
 
 _SPEND_CODES = frozenset({"enforced_spend_limit_reached", "contract_spend_limit_reached"})
@@ -41,6 +43,8 @@ def classify_exception(error: BaseException) -> Failure | None:
             return _unreached("timeout_error", error)
         case anthropic.APIConnectionError() | httpx2.TransportError() | httpx2.StreamError() | ConnectionError():
             return _unreached("connection_error", error)
+        case MalformedEventError() | UnicodeDecodeError() | httpx2.DecodingError():
+            return Failure(disposition="retry", error_type="malformed_stream", message=str(error))
         case anthropic.AnthropicError():
             return Failure(disposition="stop_job", error_type="client_error", message=str(error))
         case _:
@@ -52,7 +56,8 @@ def classify_reply(status: int, body: Any, headers: Mapping[str, str], fallback:
     error = body.get("error") if isinstance(body, Mapping) else None
     error = error if isinstance(error, Mapping) else {}
     message = str(error.get("message") or fallback or f"HTTP {status}")
-    code = (error.get("details") or {}).get("error_code")
+    details = error.get("details")
+    code = details.get("error_code") if isinstance(details, Mapping) else None
     limited = status == 429 and code not in _SPEND_CODES
     return Failure(
         disposition=_disposition(status, code, message),
@@ -66,7 +71,8 @@ def classify_reply(status: int, body: Any, headers: Mapping[str, str], fallback:
 
 def classify_streamed(body: Mapping[str, Any]) -> Failure:
     """The failure an `error` event stands for, which arrives after HTTP 200."""
-    kind = str((body.get("error") or {}).get("type"))
+    error = body.get("error")
+    kind = str(error.get("type")) if isinstance(error, Mapping) else ""
     return classify_reply(_STATUS_OF_STREAMED.get(kind, 500), body, {})
 
 
@@ -83,9 +89,10 @@ def _disposition(status: int, code: object, message: str) -> Disposition:
 
 def _retry_after(headers: Mapping[str, str]) -> float:
     try:
-        return max(0.0, float(headers.get("retry-after", DEFAULT_RETRY_AFTER_S)))
+        seconds = float(headers.get("retry-after", DEFAULT_RETRY_AFTER_S))
     except ValueError:  # an HTTP date: rare, and the default is as good
         return DEFAULT_RETRY_AFTER_S
+    return max(0.0, seconds) if math.isfinite(seconds) else DEFAULT_RETRY_AFTER_S
 
 
 def _unreached(error_type: str, error: BaseException) -> Failure:

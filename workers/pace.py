@@ -2,7 +2,8 @@
 
 A token bucket refilled continuously at the configured rate, holding at most one second of it, so that a minute's
 worth of requests never starts at once; a freeze, which a 429's retry-after sets for everyone; a ceiling on requests in
-flight. A permit counts as used unless its holder gives it back, so a lost holder can only make us slower.
+flight. A permit counts as used unless its holder gives it back, so a lost holder can only make us slower. Who asked and
+got nothing goes before whoever asks after it, so that nobody starves.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 BURST_S = 1.0  # seconds of refill the bucket holds
 LEASE_S = 1.0  # seconds until unused permits go back
 IDLE_WAIT_S = 0.05  # seconds to wait where room depends on another worker's request ending
+TURN_S = 2.0  # seconds one permit is kept for a holder that got nothing and has not asked again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,14 +35,16 @@ class Pace:
         self._refilled_at = now
         self._frozen_until = now
         self._held: dict[str, int] = {}  # holder -> requests running, or free to start
+        self._turns: dict[str, float] = {}  # holder that got nothing -> when it last asked; the longest waiting first
 
     def lease(self, holder: str, *, want: int, in_flight: int, unused: int, now: float) -> Lease:
         """Up to `want` starts for `holder`, which runs `in_flight` requests and gives back `unused` permits."""
         self._refill(now, returned=unused)
         self._held[holder] = in_flight
         room = self._in_flight - sum(self._held.values())
-        starts = max(0, min(want, room, self._affordable(now)))
+        starts = max(0, min(want, min(room, self._affordable(now)) - self._ahead(holder, now)))
         self._held[holder] += starts
+        self._note_turn(holder, waits=want > 0 and starts == 0, now=now)
         if self._per_second is not None:
             self._tokens -= starts
         return Lease(starts=starts, seconds=LEASE_S if starts else self._wait(now))
@@ -53,6 +57,19 @@ class Pace:
     def forget(self, holder: str) -> None:
         """A holder is gone, and its requests with it."""
         self._held.pop(holder, None)
+        self._turns.pop(holder, None)
+
+    def _ahead(self, holder: str, now: float) -> int:
+        """How many others wait for a turn before this holder's."""
+        self._turns = {other: asked for other, asked in self._turns.items() if now - asked <= TURN_S}
+        waiting = list(self._turns)
+        return waiting.index(holder) if holder in self._turns else len(waiting)
+
+    def _note_turn(self, holder: str, *, waits: bool, now: float) -> None:
+        if waits:
+            self._turns[holder] = now
+        else:
+            self._turns.pop(holder, None)
 
     def _refill(self, now: float, *, returned: int) -> None:
         if self._per_second is None:

@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import anthropic
@@ -21,6 +22,7 @@ from polythink.workers.tasks import Endpoint, Failure, Result, Task
 SIMULATOR_HEADER = "x-polythink-simulator"
 IDLE_TIMEOUT_S = 300.0  # between two bytes; the API pings far more often
 CONNECT_TIMEOUT_S = 30.0
+NO_KEY = "none"  # what is sent to a server that needs no key
 
 
 def make_client(endpoint: Endpoint, connections: int) -> anthropic.AsyncAnthropic:
@@ -29,7 +31,7 @@ def make_client(endpoint: Endpoint, connections: int) -> anthropic.AsyncAnthropi
     A server of the user's own may need no key; the SDK then still wants a word to send.
     """
     base_url = endpoint.base_url or os.environ.get("ANTHROPIC_BASE_URL")
-    key = os.environ.get(endpoint.api_key_env) or ("none" if base_url else None)
+    key = os.environ.get(endpoint.api_key_env) or (NO_KEY if base_url else None)
     return anthropic.AsyncAnthropic(
         api_key=key,
         base_url=base_url,
@@ -46,6 +48,8 @@ async def attempt(client: anthropic.AsyncAnthropic, endpoint: Endpoint, task: Ta
     started_at = time.time()
     exchange = _Exchange()
     failure = await _exchange(client, endpoint, task, exchange)
+    if failure is not None:
+        failure = _without_key(failure, client.api_key)
     return Result(attempt=_record(endpoint, task, exchange, failure, started_at), failure=failure)
 
 
@@ -71,7 +75,7 @@ async def _exchange(
         failure = classify_exception(error)
         if failure is None:
             raise
-        return failure
+        return replace(failure, unreachable=failure.unreachable and exchange.status is None)
     if exchange.reply.error is not None:
         return classify_streamed(exchange.reply.error)
     return None if exchange.reply.is_complete else CUT_STREAM
@@ -86,6 +90,13 @@ async def _stream(client: anthropic.AsyncAnthropic, task: Task, exchange: _Excha
             reply.feed(event.event, event.data)
             if exchange.first_token_at is None and reply.has_content:
                 exchange.first_token_at = time.time()
+
+
+def _without_key(failure: Failure, key: str | None) -> Failure:
+    """A server may quote the key it was sent; it goes no further than this."""
+    if not key or key == NO_KEY or key not in failure.message:
+        return failure
+    return replace(failure, message=failure.message.replace(key, "(key)"))
 
 
 def _record(endpoint: Endpoint, task: Task, exchange: _Exchange, failure: Failure | None, started_at: float) -> Attempt:

@@ -61,6 +61,7 @@ class Streams:
     def __init__(self, endpoint: Endpoint, streams: int, permits: Permits, outbox: Outbox) -> None:
         self._endpoint = endpoint
         self._client = make_client(endpoint, streams)
+        self._most = streams
         self._permits = permits
         self._outbox = outbox
         self._waiting: deque[Task] = deque()
@@ -91,7 +92,8 @@ class Streams:
     async def _start_as_permitted(self) -> None:
         unused = 0
         while True:
-            lease = await self._permits.lease(len(self._waiting), len(self._running), unused)
+            want = min(len(self._waiting), self._most - len(self._running))
+            lease = await self._permits.lease(want, len(self._running), unused)
             unused = lease.starts
             while unused and self._waiting:
                 self._start(self._waiting.popleft())
