@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import Any
 
 from aiohttp import web
 
+from polythink import facts
 from polythink.simulator.api_errors import ApiError, invalid
 from polythink.simulator.arrival import Arrival, authenticate
+from polythink.simulator.batches import Batch, BatchStore
+from polythink.simulator.buckets import whole_seconds
 from polythink.simulator.faults import FaultPlanError, read_plan
 from polythink.simulator.ids import new_id
-from polythink.simulator.messages_api import answer_message
+from polythink.simulator.limit_headers import rate_limit_entries
+from polythink.simulator.limits import changed_rules
+from polythink.simulator.messages_api import answer_message, reset
 from polythink.simulator.models_api import model_page, one_model
 from polythink.simulator.parse import parse_count
 from polythink.simulator.service import Simulator
 
 MAX_MESSAGE_BYTES = 32 * 1024**2
 MAX_BATCH_BYTES = 256 * 1024**2
+POLL_SECONDS = 10.0  # that a client is told to wait before it asks for a batch again
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -31,10 +38,18 @@ def make_app(simulator: Simulator) -> web.Application:
         [
             web.post("/v1/messages", face.answered(face.create_message)),
             web.post("/v1/messages/count_tokens", face.answered(face.count_tokens)),
+            web.post("/v1/messages/batches", face.answered(face.create_batch)),
+            web.get("/v1/messages/batches", face.answered(face.list_batches)),
+            web.get("/v1/messages/batches/{batch}", face.answered(face.get_batch)),
+            web.delete("/v1/messages/batches/{batch}", face.answered(face.delete_batch)),
+            web.post("/v1/messages/batches/{batch}/cancel", face.answered(face.cancel_batch)),
+            web.get("/v1/messages/batches/{batch}/results", face.answered(face.batch_results)),
+            web.get("/v1/organizations/rate_limits", face.answered(face.rate_limits)),
             web.get("/v1/models", face.answered(face.list_models)),
             web.get("/v1/models/{model}", face.answered(face.get_model)),
             web.get("/_simulator/meter", face.meter),
             web.put("/_simulator/faults", face.answered(face.put_faults)),
+            web.put("/_simulator/limits", face.answered(face.put_limits)),
             web.route("*", "/{path:.*}", face.answered(face.unknown)),
         ]
     )
@@ -44,6 +59,7 @@ def make_app(simulator: Simulator) -> web.Application:
 class _Face:
     def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
+        self._batches = BatchStore(simulator)
         self._label = {"x-polythink-simulator": simulator.mind.name, "server": "polythink-simulator"}
 
     def answered(self, handler: Handler) -> Handler:
@@ -74,6 +90,8 @@ class _Face:
     async def count_tokens(self, request: web.Request) -> web.StreamResponse:
         arrival = self._arrive(request)
         body = await read_json(request, MAX_MESSAGE_BYTES)
+        if tier := self._simulator.gate.rules.tier:
+            self._admit(arrival, "count_tokens", facts.tier_facts(tier).count_tokens_requests)
         return json_response({"input_tokens": parse_count(body, arrival.version)}, request["headers"])
 
     async def list_models(self, request: web.Request) -> web.StreamResponse:
@@ -86,6 +104,95 @@ class _Face:
     async def get_model(self, request: web.Request) -> web.StreamResponse:
         self._arrive(request)
         return json_response(one_model(request.match_info["model"]), request["headers"])
+
+    async def create_batch(self, request: web.Request) -> web.StreamResponse:
+        arrival = self._arrive_at_batches(request)
+        body = await read_json(request, MAX_BATCH_BYTES)
+        betas = ",".join(request.headers.getall("anthropic-beta", []))
+        batch = self._batches.create(body, arrival.organization, arrival.version, betas)
+        if self._struck(batch, "lost_batch_reply"):
+            return reset(request)
+        return self._batch(batch, request)
+
+    async def list_batches(self, request: web.Request) -> web.StreamResponse:
+        arrival = self._arrive_at_batches(request)
+        query = request.query
+        limit = page_limit(query.get("limit"))
+        after, before = query.get("after_id"), query.get("before_id")
+        body = self._batches.page(arrival.organization, base_url(request), limit, after, before)
+        return json_response(body, request["headers"])
+
+    async def get_batch(self, request: web.Request) -> web.StreamResponse:
+        batch = self._find_batch(request)
+        if self._struck(batch, "batch_not_found"):
+            raise ApiError(404, f"message_batch: {batch.batch_id}")
+        if batch.ended_at is None:
+            request["headers"]["retry-after"] = str(whole_seconds(POLL_SECONDS / self._simulator.clock.scale))
+        return self._batch(batch, request)
+
+    async def cancel_batch(self, request: web.Request) -> web.StreamResponse:
+        batch = self._find_batch(request)
+        self._batches.cancel(batch)
+        return self._batch(batch, request)
+
+    async def delete_batch(self, request: web.Request) -> web.StreamResponse:
+        return json_response(self._batches.delete(self._find_batch(request)), request["headers"])
+
+    async def batch_results(self, request: web.Request) -> web.StreamResponse:
+        lines = self._batches.result_lines(self._find_batch(request))
+        headers = {"content-type": "application/x-jsonl", **request["headers"]}
+        response: web.StreamResponse | None = None
+        for line in lines:
+            if response is None:
+                response = web.StreamResponse(headers=headers)
+                await response.prepare(request)
+            await response.write(line)
+        if response is None:
+            return web.Response(headers=headers)
+        await response.write_eof()
+        return response
+
+    def _arrive_at_batches(self, request: web.Request) -> Arrival:
+        arrival = self._arrive(request)
+        if tier := self._simulator.gate.rules.tier:
+            self._admit(arrival, "batches", facts.tier_facts(tier).batch_requests)
+        return arrival
+
+    def _admit(self, arrival: Arrival, surface: str, per_minute: float) -> None:
+        self._simulator.gate.admit_surface(arrival.organization, surface, per_minute, self._simulator.clock.now())
+
+    def _find_batch(self, request: web.Request) -> Batch:
+        arrival = self._arrive_at_batches(request)
+        return self._batches.get(request.match_info["batch"], arrival.organization)
+
+    def _batch(self, batch: Batch, request: web.Request) -> web.Response:
+        return json_response(batch.as_json(base_url(request), self._simulator.clock.now()), request["headers"])
+
+    def _struck(self, batch: Batch, kind: str) -> bool:
+        sample, elapsed = f"{kind} {batch.batch_id}", self._simulator.elapsed()
+        plan = self._simulator.faults
+        return bool(plan.strike(sample=sample, prompt="", model="", elapsed=elapsed, kinds=(kind,)))
+
+    async def rate_limits(self, request: web.Request) -> web.StreamResponse:
+        self._arrive(request)
+        query, simulator = request.query, self._simulator
+        entries = rate_limit_entries(
+            simulator.gate.rules, simulator.clock.scale, model=query.get("model"), group_type=query.get("group_type")
+        )
+        start = int(query.get("page", "0")) if query.get("page", "0").isdigit() else 0
+        end = start + page_limit(query["limit"]) if "limit" in query else len(entries)
+        body = {"data": entries[start:end], "next_page": str(end) if end < len(entries) else None}
+        return json_response(body, request["headers"])
+
+    async def put_limits(self, request: web.Request) -> web.StreamResponse:
+        self._check_control()
+        changes = await read_json(request, MAX_MESSAGE_BYTES)
+        gate = self._simulator.gate
+        try:
+            gate.change(changed_rules(gate.rules, changes), self._simulator.clock.now())
+        except (ValueError, AttributeError) as error:
+            raise invalid(str(error)) from error
+        return json_response(asdict(gate.rules), self._label)
 
     async def unknown(self, request: web.Request) -> web.StreamResponse:
         raise ApiError(404, "Not found")
@@ -110,6 +217,11 @@ class _Face:
         arrival = authenticate(request.headers)
         request["headers"]["anthropic-organization-id"] = arrival.organization
         return arrival
+
+
+def base_url(request: web.Request) -> str:
+    """This server as the client addressed it."""
+    return f"{request.scheme}://{request.host}"
 
 
 async def read_json(request: web.Request, max_bytes: int) -> Any:

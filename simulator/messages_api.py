@@ -23,14 +23,32 @@ async def answer_message(simulator: Simulator, http: web.Request, arrival: Arriv
     """Answer a decoded body. Raises ApiError for what is refused before the reply begins."""
     request = parse_message(body, arrival.version)
     fault = simulator.strike(request)
-    simulator.admit()
-    if fault and fault.kind == "reset_before":
-        return reset(http)
-    generation = simulator.generate(request)
-    await simulator.clock.sleep(generation.latency + (fault.seconds if fault and fault.kind == "slow_start" else 0))
-    if request.stream:
-        return await _Stream(simulator, http, generation, fault).send()
-    return await _whole(simulator, http, generation, fault)
+    told = not (fault and fault.kind == "missing_headers")
+    try:
+        admission = simulator.admit(request, arrival.organization)
+    finally:
+        if told:
+            http["headers"].update(simulator.limit_headers(request, arrival.organization))
+    try:
+        if fault and fault.kind == "reset_before":
+            return reset(http)
+        generation = simulator.generate(request, admission)
+        return await _reply(simulator, http, generation, fault)
+    finally:
+        simulator.leave(admission)
+
+
+async def _reply(
+    simulator: Simulator, http: web.Request, generation: Generation, fault: Fault | None
+) -> web.StreamResponse:
+    delay = generation.latency + (fault.seconds if fault and fault.kind == "slow_start" else 0)
+    try:
+        await simulator.clock.sleep(delay)
+        if generation.request.stream:
+            return await _Stream(simulator, http, generation, fault).send()
+        return await _whole(simulator, http, generation, fault)
+    finally:
+        simulator.settle(generation)
 
 
 async def _whole(
@@ -55,10 +73,15 @@ async def _whole(
 def finished_message(generation: Generation, content: list[dict[str, Any]]) -> dict[str, Any]:
     """The Message object of a reply that has ended."""
     account = generation.account
-    usage = {**wire.input_usage(generation.usage, generation.request), "output_tokens": account.output_tokens}
+    usage = {**input_usage(generation), "output_tokens": account.output_tokens}
     if generation.request.mode != "none":
         usage["output_tokens_details"] = {"thinking_tokens": account.thinking_tokens}
     return wire.message(generation.request, usage, content, generation.ending)
+
+
+def input_usage(generation: Generation) -> dict[str, Any]:
+    """The usage that a reply begins with."""
+    return wire.input_usage(generation.usage, generation.request, generation.admission.lane)
 
 
 class _Stream:
@@ -69,7 +92,7 @@ class _Stream:
         self._http = http
         self._generation = generation
         self._fault = fault if fault and fault.kind in INTERRUPTIONS else None
-        self._encoder = EventEncoder(generation.request, wire.input_usage(generation.usage, generation.request))
+        self._encoder = EventEncoder(generation.request, input_usage(generation))
         self._waiting: list[bytes] = []
 
     async def send(self) -> web.StreamResponse:

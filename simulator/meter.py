@@ -72,6 +72,7 @@ class Account:
         self._tallies = meter.admit(sample)
         self._prices = prices
         self._usd_per_token = 1e-6 * (BATCH_DISCOUNT if lane == "batch" else 1.0)
+        self.cost_usd = 0.0
         self.output_tokens = 0
         self.thinking_tokens = 0
 
@@ -84,6 +85,7 @@ class Account:
             + usage.cache_write_5m_tokens * prices.write_5m
             + usage.cache_write_1h_tokens * prices.write_1h
         ) * self._usd_per_token
+        self.cost_usd += cost
         for tally in self._tallies:
             tally.input_tokens += usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens
             tally.cost_usd += cost
@@ -91,6 +93,7 @@ class Account:
     def output(self, tokens: int, *, thinking: bool) -> None:
         """Bill tokens as they are generated."""
         cost = tokens * self._prices.output * self._usd_per_token
+        self.cost_usd += cost
         self.output_tokens += tokens
         self.thinking_tokens += tokens if thinking else 0
         for tally in self._tallies:

@@ -6,6 +6,7 @@ from typing import Any
 
 from polythink import facts
 from polythink.facts import EFFORT_ORDER, ModelFacts
+from polythink.simulator import wire
 from polythink.simulator.api_errors import ApiError, invalid
 
 _BUDGET_URL = "https://docs.claude.com/en/docs/build-with-claude/extended-thinking#max-tokens-and-context-window-size"
@@ -29,6 +30,7 @@ def check_model_rules(body: dict[str, Any], model: ModelFacts, *, max_output_tok
     _check_thinking(body.get("thinking"), body, model)
     _check_effort(body, model)
     _check_prefill(body, model)
+    _check_thinking_blocks(body["messages"])
     _check_tool_choice(body, model)
     _check_sampling(body, model)
     _check_speed(body, model)
@@ -106,6 +108,20 @@ def _check_prefill(body: dict[str, Any], model: ModelFacts) -> None:
         raise invalid(
             "This model does not support assistant message prefill. The conversation must end with a user message."
         )
+
+
+def _check_thinking_blocks(messages: list[dict[str, Any]]) -> None:
+    """Raises ApiError (400) for a thinking block of this simulator's that was changed on its way back."""
+    for number, message in enumerate(messages):
+        if message["role"] != "assistant" or isinstance(message["content"], str):
+            continue
+        for place, block in enumerate(message["content"]):
+            if block["type"] == "thinking" and wire.was_changed(block["thinking"], block.get("signature") or ""):
+                raise invalid(
+                    f"messages.{number}.content.{place}: `thinking` or `redacted_thinking` blocks in the latest "
+                    "assistant message cannot be modified. These blocks must remain as they were in the original "
+                    "response."
+                )
 
 
 def _check_tool_choice(body: dict[str, Any], model: ModelFacts) -> None:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import random
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from polythink.records import Usage
-from polythink.simulator.api_errors import ApiError
-from polythink.simulator.buckets import Bucket, whole_seconds
+from polythink.records import Lane, Usage
 from polythink.simulator.clock import Clock
 from polythink.simulator.draws import Draws
 from polythink.simulator.faults import REFUSALS, Fault, FaultPlan
 from polythink.simulator.ids import seeded
+from polythink.simulator.limit_headers import rate_limit_headers
+from polythink.simulator.limits import Gate, Pool
 from polythink.simulator.local import LocalMind
 from polythink.simulator.meter import Account, Meter
 from polythink.simulator.minds import Composition, Delta, Ending, Mind, deltas
 from polythink.simulator.problems import ProblemIndex, load_problems
+from polythink.simulator.prompt_cache import PromptCache, Visit
 from polythink.simulator.replay import load_replay
 from polythink.simulator.request import MessageRequest
 from polythink.simulator.settings import Settings
@@ -34,9 +35,8 @@ def make_mind(settings: Settings) -> Mind:
     """
     match settings.mind:
         case "synthetic":
-            index = ProblemIndex(load_problems(settings.problems, settings.question_field))
             return SyntheticMind(
-                index,
+                ProblemIndex(load_problems(settings.problems, settings.question_field)),
                 seed=settings.seed,
                 refusals=settings.refusals,
                 unreadable=settings.unreadable,
@@ -48,13 +48,25 @@ def make_mind(settings: Settings) -> Mind:
             return LocalMind(slots=settings.slots, seed=settings.seed)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """A request that was let in: who pays, and from which pool. Batches use no pool."""
+
+    organization: str
+    sample: str | None  # what the meter books it under
+    lane: Lane = "live"
+    pool: Pool | None = None
+
+
 @dataclass(slots=True)
 class Generation:
     """One reply under way: its pieces, its bill, and how it ended once it has."""
 
     request: MessageRequest
+    admission: Admission
     account: Account
-    usage: Usage
+    visit: Visit
+    usage: Usage  # of the input
     latency: float  # seconds of the simulator's clock before the first byte
     source: Composition | AsyncIterator[Delta | Ending]
     ending: Ending | None = None
@@ -70,9 +82,13 @@ class Simulator:
         self.faults = faults
         self.started_at = clock.now()
         self.meter = Meter()
+        self.gate = Gate(settings.limits, settings.time_scale)
+        self._cache = PromptCache()
         self._draws = Draws()
-        limit = settings.requests_per_minute
-        self._requests = Bucket.full(limit, 1.0, clock.now()) if limit else None
+
+    def elapsed(self) -> float:
+        """Seconds of the simulator's clock since its start."""
+        return self.clock.now() - self.started_at
 
     def strike(self, request: MessageRequest) -> Fault | None:
         """The fault that the plan has for this request. Raises ApiError where it is a refusal."""
@@ -80,44 +96,61 @@ class Simulator:
             sample=request.user_id,
             prompt=request.prompt,
             model=request.body["model"],
-            elapsed=self.clock.now() - self.started_at,
+            elapsed=self.elapsed(),
         )
         if fault and fault.kind in REFUSALS:
             raise fault.error()
         return fault
 
-    def admit(self) -> None:
-        """Raises ApiError (429) where the request limit is used up."""
-        bucket, now = self._requests, self.clock.now()
-        if bucket is None:
-            return
-        if not bucket.holds(1, now):
-            wait = whole_seconds(bucket.seconds_until(1, now) / self.clock.scale)
-            raise ApiError(429, "This request would exceed your organization's rate limit.", retry_after=wait)
-        bucket.take(1, now)
+    def admit(self, request: MessageRequest, organization: str) -> Admission:
+        """Let a live request in. Raises ApiError (429) where a limit is used up."""
+        model = request.facts
+        pool = self.gate.admit(organization, model.snapshot, model.model_class, request.input_tokens, self.clock.now())
+        return Admission(organization=organization, sample=request.user_id, pool=pool)
 
-    def generate(self, request: MessageRequest) -> Generation:
+    def leave(self, admission: Admission) -> None:
+        """A live request is over, however it ended."""
+        self.gate.organization(admission.organization).in_flight -= 1
+
+    def limit_headers(self, request: MessageRequest, organization: str) -> dict[str, str]:
+        """What the reply says of the limits, as they stand now."""
+        now = self.clock.now()
+        pool = self.gate.pool(organization, request.facts.model_class, now)
+        return rate_limit_headers(pool, now, time.time(), self.clock.scale) if pool.buckets else {}
+
+    def generate(self, request: MessageRequest, admission: Admission) -> Generation:
         """Begin the reply to an admitted request. Raises ApiError where the mind cannot answer."""
-        draw = self._draws.number(request.draw_key, request.user_id)
+        draw = self._draws.number(request.draw_key, admission.sample)
         source = self.mind.compose(request, draw)
-        account = Account(self.meter, request.user_id, request.facts.prices_for(request.input_tokens))
+        now = self.clock.now()
+        visit = self._cache.visit(request, f"{admission.organization} {admission.lane}", now)
+        if admission.pool and visit.usage.cache_read_tokens:
+            admission.pool.take("input_tokens", -visit.usage.cache_read_tokens, now)
         recorded = source.input_tokens if isinstance(source, Composition) else None
-        usage = Usage(input_tokens=request.input_tokens if recorded is None else recorded)
+        usage = visit.usage if recorded is None else Usage(input_tokens=recorded)
+        prices = request.facts.prices_for(request.input_tokens)
+        account = Account(self.meter, admission.sample, prices, admission.lane)
         account.input(usage)
         return Generation(
-            request=request, account=account, usage=usage, latency=self._latency(request, draw), source=source
+            request=request,
+            admission=admission,
+            account=account,
+            visit=visit,
+            usage=usage,
+            latency=self._latency(request, draw),
+            source=source,
         )
 
     async def pieces(self, generation: Generation) -> AsyncIterator[Delta]:
         """The deltas of a reply at the simulator's pace, each billed as it comes."""
-        account = generation.account
         source = generation.source
+        generation.visit.begun()
         if isinstance(source, Composition):
-            pace = self.settings.pace
-            for delta in self.cut(source):
+            pace = self.settings.pace if generation.admission.lane == "live" else 0.0
+            for delta in self._cut(source, pace):
                 if pace:
                     await self.clock.sleep(delta.tokens / pace)
-                account.output(delta.tokens, thinking=delta.kind != "text")
+                self._bill(generation, delta)
                 yield delta
             generation.ending = source.ending
             return
@@ -125,22 +158,27 @@ class Simulator:
             if isinstance(item, Ending):
                 generation.ending = item
             else:
-                account.output(item.tokens, thinking=item.kind != "text")
+                self._bill(generation, item)
                 yield item
 
-    def cut(self, composition: Composition) -> list[Delta]:
-        """A composition in as many deltas as its pace calls for, at least 20."""
-        if not self.settings.pace:
+    def settle(self, generation: Generation) -> None:
+        """Close a reply's bill, however it ended."""
+        organization = self.gate.organization(generation.admission.organization)
+        organization.spent_usd += generation.account.cost_usd
+
+    def _bill(self, generation: Generation, delta: Delta) -> None:
+        generation.account.output(delta.tokens, thinking=delta.kind != "text")
+        if pool := generation.admission.pool:
+            pool.take("output_tokens", delta.tokens, self.clock.now())
+
+    def _cut(self, composition: Composition, pace: float) -> list[Delta]:
+        if not pace:
             return deltas(composition, BURST_PIECES)
-        seconds = (composition.thinking_tokens + composition.text_tokens) / self.settings.pace / self.clock.scale
+        seconds = (composition.thinking_tokens + composition.text_tokens) / pace / self.clock.scale
         return deltas(composition, max(BURST_PIECES, round(seconds / PACED_SECONDS)))
 
     def _latency(self, request: MessageRequest, draw: int) -> float:
         if not self.settings.latency:
             return 0.0
         rng = seeded("latency", str(self.settings.seed), request.draw_key.hex(), str(draw))
-        return self.settings.latency * _log_normal(rng)
-
-
-def _log_normal(rng: random.Random) -> float:
-    return rng.lognormvariate(0, LATENCY_SPREAD)
+        return self.settings.latency * rng.lognormvariate(0, LATENCY_SPREAD)

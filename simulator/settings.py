@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from polythink.simulator.limits import LimitRules
 from polythink.simulator.replay import Order
 
 MindName = Literal["synthetic", "replay", "local"]
@@ -32,5 +33,6 @@ class Settings:
     slots: int = 4  # concurrent generations of the local mind; more requests wait
     faults: Path | None = None  # YAML plan of what goes wrong
     control: bool = False  # whether plan and limits may be changed over HTTP
-    requests_per_minute: float | None = None  # None: no such limit
+    limits: LimitRules = field(default_factory=LimitRules)
+    batch_seconds: float = 20.0  # median time that a batch takes
     meter: Path | None = None  # file the meter is written to

@@ -9,12 +9,13 @@ import secrets
 from json.encoder import encode_basestring
 from typing import Any
 
-from polythink.records import Usage
+from polythink.records import Lane, Usage
 from polythink.simulator.ids import new_id
 from polythink.simulator.minds import Ending
 from polythink.simulator.request import MessageRequest
 
 _SECRET = secrets.token_bytes(16)
+_HEAD = secrets.token_bytes(4)  # tells the signatures of this process from any other
 # The API pads its events with spaces before the last brace; parsers must not care.
 _PADDING = itertools.cycle([b" " * n for n in (10, 4, 0, 7, 13, 1, 9, 3, 11, 0, 6, 14, 2, 8, 5, 12)])
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'
@@ -22,26 +23,20 @@ PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 
 def signature(shown: str, *, length: int = 96) -> str:
     """An opaque signature over a thinking block as shown; longer for longer thinking, as the real ones are."""
-    mark = hashlib.blake2b(shown.encode("utf-8", "surrogatepass"), key=_SECRET, digest_size=32).digest()
-    return base64.b64encode(b"\x12\xae\x01\n" + mark + secrets.token_bytes(length)).decode()
+    return base64.b64encode(_HEAD + _mark(shown) + secrets.token_bytes(length)).decode()
 
 
-def is_own_signature(shown: str, given: str) -> bool:
-    """Whether this process signed a thinking block that was shown like this."""
+def was_changed(shown: str, given: str) -> bool:
+    """Whether a block signed by this process is shown differently than it was. Foreign signatures pass."""
     try:
         raw = base64.b64decode(given)
     except ValueError:
         return False
-    mark = hashlib.blake2b(shown.encode("utf-8", "surrogatepass"), key=_SECRET, digest_size=32).digest()
-    return raw[4:36] == mark
+    return raw[:4] == _HEAD and raw[4:36] != _mark(shown)
 
 
-def made_here(given: str) -> bool:
-    """Whether a signature has the form of this simulator's own."""
-    try:
-        return base64.b64decode(given)[:4] == b"\x12\xae\x01\n"
-    except ValueError:
-        return False
+def _mark(shown: str) -> bytes:
+    return hashlib.blake2b(shown.encode("utf-8", "surrogatepass"), key=_SECRET, digest_size=32).digest()
 
 
 def redacted_data(tokens: int) -> str:
@@ -49,7 +44,7 @@ def redacted_data(tokens: int) -> str:
     return base64.b64encode(secrets.token_bytes(min(2000, 120 + tokens))).decode()
 
 
-def input_usage(usage: Usage, request: MessageRequest) -> dict[str, Any]:
+def input_usage(usage: Usage, request: MessageRequest, lane: Lane) -> dict[str, Any]:
     """The usage a reply begins with."""
     return {
         "input_tokens": usage.input_tokens,
@@ -60,7 +55,7 @@ def input_usage(usage: Usage, request: MessageRequest) -> dict[str, Any]:
             "ephemeral_1h_input_tokens": usage.cache_write_1h_tokens,
         },
         "output_tokens": usage.output_tokens,
-        "service_tier": "standard",
+        "service_tier": "batch" if lane == "batch" else "standard",
         "inference_geo": (request.body.get("inference_geo") or "global")
         if request.facts.inference_geo
         else "not_available",
