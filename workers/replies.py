@@ -17,6 +17,7 @@ _APPENDED = {
     "signature_delta": "signature",
 }
 _CHARS_PER_TOKEN = 4  # only to estimate what a cut stream had cost
+_NESTED_COUNTS = ("cache_creation", "output_tokens_details")
 _SHOWN = 200  # characters of a malformed event in its error
 
 
@@ -120,8 +121,8 @@ class Reply:
         for field in _APPENDED.values():
             if pieces := self._pieces.get((index, field)):
                 block[field] = (block.get(field) or "") + "".join(pieces)
-        if pieces := self._pieces.get((index, "partial_json")):
-            block["input"] = _parsed("".join(pieces))
+        if written := "".join(self._pieces.get((index, "partial_json"), ())):
+            block["input"] = _parsed(written)
         return block
 
 
@@ -136,7 +137,7 @@ def _counts(usage: Any) -> dict[str, Any]:
     """What a usage object says, nested objects included. Raises TypeError for a token count that is no whole number."""
     said = {name: value for name, value in (usage or {}).items() if value is not None}
     for name, value in said.items():
-        if isinstance(value, dict):
+        if name in _NESTED_COUNTS:
             said[name] = _counts(value)
         elif name.endswith("_tokens") and type(value) is not int:
             raise TypeError(f"{name} is {value!r}")
