@@ -15,6 +15,7 @@ from polythink.explorer.labels import NAME_CHARACTERS, clean, clipped, model_nam
 from polythink.explorer.theme import Theme, config
 
 Row = dict[str, Any]
+WIDTHS = {False: 860, True: 340}  # pixels, by whether the page is narrow
 Drawing = alt.HConcatChart | alt.FacetChart
 
 _SHORT = (
@@ -24,15 +25,17 @@ _SHORT = (
 
 def accuracy_axis(field: str, domain: list[float], title: str, *, labelled: bool = True) -> alt.Y:
     """Accuracy in percent. Every layer says the same title, or Vega-Lite would join them."""
-    axis = alt.Axis(format=".0%", tickCount=6, labels=labelled)
+    step = 0.1 if domain[1] - domain[0] <= 0.6 else 0.2
+    ticks = [share for k in range(11) if domain[0] <= (share := round(k * step, 1)) <= min(domain[1], 1)]
+    axis = alt.Axis(format=".0%", values=ticks, labels=labelled)
     scale = alt.Scale(domain=domain, nice=False)
     return alt.Y(f"{field}:Q", title=title if labelled else None, scale=scale, axis=axis)
 
 
 def domain_of(rows: list[Row]) -> list[float]:
-    """From the tenth below the lowest band to the tenth above the highest."""
+    """From the tenth below the lowest band to the tenth above the highest; whole points fit in at 0 and 1."""
     low, high = min(row["low"] for row in rows), max(row["high"] for row in rows)
-    return [max(0.0, math.floor(low * 10 - 0.2) / 10), min(1.0, math.ceil(high * 10 + 0.2) / 10)]
+    return [max(-0.03, math.floor(low * 10) / 10), min(1.03, math.ceil(high * 10 + 0.01) / 10)]
 
 
 def token_axis(field: str, low: float, high: float) -> alt.X:
@@ -57,9 +60,9 @@ def shown_model(model: str) -> str:
     return clipped(model_name(model), NAME_CHARACTERS)
 
 
-def finished(chart: Drawing, results: Results, title: str, theme: Theme, narrow: bool, *, omitted: int = 0) -> Drawing:
+def finished(chart: Drawing, results: Results, title: str, theme: Theme, *, narrow: bool, omitted: int = 0) -> Drawing:
     """Title, what it is drawn from, and whether it was simulated, on the figure's face."""
-    per_line, per_title = (56, 38) if narrow else (140, 88)
+    per_line, per_title = (58, 40) if narrow else (140, 96)
     names = ", ".join(shown_model(model) for model in models(results))
     facts = f"{names}; {results.job.problems:,} problems, {results.job.traces:,} samples; 95% bands over problems"
     if omitted:

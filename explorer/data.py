@@ -15,8 +15,8 @@ from polythink.storage.archive import Archive
 
 OUTCOMES: tuple[Outcome, ...] = ("answered", "no_answer", "truncated", "refused", "failed")
 MAX_PROBLEMS = 200  # shown one by one; the rest is a query away
-EXCERPT_HEAD = 3_000  # characters of a trace shown from its start ...
-EXCERPT_TAIL = 1_000  # ... and from its end, where the answer is
+EXCERPT_HEAD = 2_000  # characters of a trace shown from its start ...
+EXCERPT_TAIL = 600  # ... and from its end, where the answer is
 PROMPT_CHARACTERS = 2_000  # of a problem's text
 ANSWER_CHARACTERS = 200  # of an answer
 _TEXT_FIELDS = ("problem", "question", "prompt", "text", "input")

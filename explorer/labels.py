@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 
@@ -55,13 +56,15 @@ def short_tokens(amount: float) -> str:
 
 
 def dollars(amount: float | None) -> str:
-    """
-    >>> dollars(1234.5), dollars(0.0312), dollars(0.00004), dollars(0), dollars(None)
-    ('$1,234.50', '$0.031', '$0.00004', '$0.00', '—')
+    """Cents, and of less than a dollar at least two digits that say something.
+
+    >>> dollars(1234.5), dollars(0.3), dollars(0.0312), dollars(0.00004), dollars(0), dollars(None)
+    ('$1,234.50', '$0.30', '$0.031', '$0.000040', '$0.00', '—')
     """
     if amount is None:
         return NOTHING
-    return f"${amount:,.2f}" if amount >= 1 or amount == 0 else f"${float(f'{amount:.2g}'):.10f}".rstrip("0")
+    decimals = 2 if amount >= 1 or amount <= 0 else 1 - math.floor(math.log10(amount))
+    return f"${amount:,.{decimals}f}"
 
 
 def setting(arm: ArmFacts) -> str:

@@ -13,7 +13,8 @@ class Theme:
     """A figure's colours. Those of the series differ for every common kind of colour vision (Okabe and Ito, 2008)."""
 
     name: str
-    paper: str | None  # None: transparent
+    page: str  # what the figure lies on
+    opaque: bool  # whether it brings that along
     ink: str
     faint: str  # secondary text
     grid: str
@@ -23,7 +24,8 @@ class Theme:
 
 LIGHT = Theme(
     name="light",
-    paper=None,
+    page="#ffffff",
+    opaque=False,
     ink="#1c2430",
     faint="#5a6675",
     grid="#e3e7ec",
@@ -32,14 +34,15 @@ LIGHT = Theme(
 )
 DARK = Theme(
     name="dark",
-    paper=None,
+    page="#12161c",
+    opaque=False,
     ink="#e8ecf1",
     faint="#a3adba",
     grid="#2d3642",
     series=("#56B4E9", "#F2914A", "#2FC79B", "#E3A0C4", "#F0C05A", "#8AB4FF"),
     bound="#8b97a5",
 )
-PRINT = replace(LIGHT, name="print", paper="#ffffff")
+PRINT = replace(LIGHT, name="print", opaque=True)
 
 
 def config(theme: Theme, *, narrow: bool) -> dict[str, Any]:
@@ -47,7 +50,7 @@ def config(theme: Theme, *, narrow: bool) -> dict[str, Any]:
     size = 11 if narrow else 12
     text = {"labelColor": theme.faint, "titleColor": theme.faint, "labelFontSize": size, "titleFontSize": size}
     return {
-        "background": theme.paper or "transparent",
+        "background": theme.page if theme.opaque else "transparent",
         "font": FONT,
         "view": {"stroke": None},
         "axis": {
