@@ -85,6 +85,7 @@ class ModelFacts:
     forced_tools: bool = True  # takes tool_choice "any" and "tool"
     inference_geo: bool = True  # may be asked to run in one geography
     fast: bool = False  # takes speed "fast"
+    leading_text: str = ""  # text that opens a reply in adaptive mode, before the thinking
     prices: Prices
     long_prompt: LongPromptPrices | None = None
 

@@ -8,8 +8,8 @@ from typing import Literal, Protocol
 
 from polythink.simulator.request import MessageRequest
 
-DeltaKind = Literal["thinking", "redacted", "text"]
-StopReason = Literal["end_turn", "max_tokens", "stop_sequence", "refusal", "model_context_window_exceeded"]
+DeltaKind = Literal["thinking", "redacted", "text", "tool"]
+StopReason = Literal["end_turn", "tool_use", "max_tokens", "stop_sequence", "refusal", "model_context_window_exceeded"]
 RefusalCategory = Literal["cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms"]
 
 
@@ -20,6 +20,7 @@ class Delta:
     kind: DeltaKind
     text: str
     tokens: int
+    tool: str = ""  # the tool's name, where kind is "tool" and text its input as JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,9 @@ class Composition:
     thinking_tokens: int  # billed; more than the shown text has
     text_tokens: int
     ending: Ending
+    tool: str | None = None  # the tool that `text` is the JSON input of, where the reply is a call
     redacted: bool = False  # the thinking is shown only as a redacted block
+    lead: str = ""  # text before the thinking
     input_tokens: int | None = None  # where a recording says so; None: as estimated
 
 
@@ -66,8 +69,11 @@ def deltas(composition: Composition, pieces: int) -> list[Delta]:
         share = composition.thinking_tokens / max(1, composition.thinking_tokens + composition.text_tokens)
         wanted = max(1, round(pieces * share))
         thinking = _cut("thinking", composition.thinking, composition.thinking_tokens, wanted)
+    if composition.tool is not None:
+        return [*thinking, Delta("tool", composition.text, composition.text_tokens, composition.tool)]
     text = _cut("text", composition.text or None, composition.text_tokens, max(1, pieces - len(thinking)))
-    return thinking + text
+    lead = [Delta("text", composition.lead, 0)] if composition.lead else []
+    return lead + thinking + text
 
 
 def _cut(kind: DeltaKind, text: str | None, tokens: int, pieces: int) -> list[Delta]:

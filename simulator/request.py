@@ -29,3 +29,9 @@ class MessageRequest:
     user_id: str | None  # metadata.user_id
     stop_sequences: tuple[str, ...]
     body: dict[str, Any]
+
+    def mentions(self, text: str) -> bool:
+        """Whether a user message holds this text."""
+        return text in self.prompt or (
+            len(self.body["messages"]) > 1 and any(text in str(message["content"]) for message in self.body["messages"])
+        )

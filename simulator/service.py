@@ -167,7 +167,7 @@ class Simulator:
         organization.spent_usd += generation.account.cost_usd
 
     def _bill(self, generation: Generation, delta: Delta) -> None:
-        generation.account.output(delta.tokens, thinking=delta.kind != "text")
+        generation.account.output(delta.tokens, thinking=delta.kind in ("thinking", "redacted"))
         if pool := generation.admission.pool:
             pool.take("output_tokens", delta.tokens, self.clock.now())
 

@@ -18,6 +18,7 @@ class EventEncoder:
         self._usage = usage
         self._omitted = request.display == "omitted"
         self._index = -1
+        self._pinged = False
         self._open: DeltaKind | None = None
         self._shown: list[str] = []
         self._hidden_tokens = 0
@@ -29,6 +30,8 @@ class EventEncoder:
 
     def delta(self, delta: Delta) -> bytes:
         opening = b"" if delta.kind == self._open else self._close() + self._begin(delta)
+        if delta.kind == "tool":
+            return opening + wire.block_delta(self._index, b"input_json_delta", b"partial_json", delta.text)
         if delta.kind == "text":
             if not delta.text:
                 return opening
@@ -64,10 +67,15 @@ class EventEncoder:
                 block = b'{"type":"text","text":""}'
             case "thinking":
                 block = b'{"type":"thinking","thinking":"","signature":""}'
+            case "tool":
+                block = wire.tool_block(delta.tool, {})
             case "redacted":
                 block = b'{"type":"redacted_thinking","data":"%b"}' % wire.redacted_data(delta.tokens).encode()
         opening = wire.block_start(self._index, block)
-        return opening + wire.PING if self._index == 0 else opening
+        if self._pinged or delta.kind == "redacted":
+            return opening
+        self._pinged = True
+        return opening + wire.PING
 
     def _close(self) -> bytes:
         if self._open is None:
@@ -90,19 +98,19 @@ class MessageCollector:
 
     def __init__(self, request: MessageRequest) -> None:
         self._omitted = request.display == "omitted"
-        self._blocks: list[tuple[DeltaKind, list[str], int]] = []
+        self._blocks: list[tuple[DeltaKind, list[str], int, str]] = []
 
     def delta(self, delta: Delta) -> None:
         if not self._blocks or self._blocks[-1][0] != delta.kind:
-            self._blocks.append((delta.kind, [], 0))
-        kind, texts, tokens = self._blocks[-1]
+            self._blocks.append((delta.kind, [], 0, delta.tool))
+        kind, texts, tokens, tool = self._blocks[-1]
         texts.append(delta.text)
-        self._blocks[-1] = (kind, texts, tokens + delta.tokens)
+        self._blocks[-1] = (kind, texts, tokens + delta.tokens, tool)
 
     def content(self) -> list[dict[str, Any]]:
-        return [self._block(kind, "".join(texts), tokens) for kind, texts, tokens in self._blocks]
+        return [self._block(kind, "".join(texts), tokens, tool) for kind, texts, tokens, tool in self._blocks]
 
-    def _block(self, kind: DeltaKind, text: str, tokens: int) -> dict[str, Any]:
+    def _block(self, kind: DeltaKind, text: str, tokens: int, tool: str) -> dict[str, Any]:
         match kind:
             case "text":
                 return {"type": "text", "text": text}
@@ -110,5 +118,8 @@ class MessageCollector:
                 shown = "" if self._omitted else text
                 mark = wire.signature(shown, length=signature_length(tokens))
                 return {"type": "thinking", "thinking": shown, "signature": mark}
+            case "tool":
+                block: dict[str, Any] = json.loads(wire.tool_block(tool, json.loads(text) if text else {}))
+                return block
             case "redacted":
                 return {"type": "redacted_thinking", "data": wire.redacted_data(tokens)}

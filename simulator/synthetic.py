@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 from polythink.simulator.ids import digest, seeded
 from polythink.simulator.latent import Latent, latent_of, success_probability, thinking_tokens
@@ -10,6 +11,7 @@ from polythink.simulator.minds import Composition, Ending
 from polythink.simulator.problems import KnownProblem, ProblemIndex
 from polythink.simulator.prose import answer_prose, thinking_prose
 from polythink.simulator.request import MessageRequest
+from polythink.simulator.structured import called_tool, compact, has_tool_result, instance
 from polythink.simulator.tokens import text_tokens
 
 REFUSAL_TEXT = "I'm not able to help with this request."
@@ -44,21 +46,25 @@ class SyntheticMind:
         problem = self._problems.find(request.prompt) or _invented(request.prompt)
         latent = self._latent(problem)
         rng = seeded("draw", str(self._seed), request.draw_key.hex(), str(draw))
-        if rng.random() < self._refusals or _REFUSE_TRIGGER in request.prompt:
+        if rng.random() < self._refusals or request.mentions(_REFUSE_TRIGGER):
             return _cut_to(request, _refusal(rng))
-        tokens = thinking_tokens(request, latent, rng)
+        # Between a tool's result and the answer there is no new thinking.
+        tokens = 0 if has_tool_result(request.body) else thinking_tokens(request, latent, rng)
         answer = self._answer(request, latent, tokens, rng)
         stated = None if rng.random() < self._unreadable else answer
         candidates = (latent.gold, *latent.wrong_answers)
         question = problem.question or request.prompt
-        text = answer_prose(f"{request.system}\n{request.prompt}", stated, candidates, rng)
+        tool = called_tool(request.body, request.prompt)
+        text = _text(request, tool, answer, stated, candidates, rng)
         composition = Composition(
             thinking=thinking_prose(question, answer, candidates, tokens, rng) if tokens else None,
             text=text,
             thinking_tokens=tokens,
             text_tokens=text_tokens(text, request.facts.tokenizer_scale),
-            ending=Ending("end_turn"),
-            redacted=bool(tokens) and (rng.random() < self._redacted or _REDACT_TRIGGER in request.prompt),
+            ending=Ending("tool_use" if tool else "end_turn"),
+            tool=tool["name"] if tool else None,
+            lead=request.facts.leading_text if request.mode == "adaptive" else "",
+            redacted=bool(tokens) and (rng.random() < self._redacted or request.mentions(_REDACT_TRIGGER)),
         )
         return _cut_to(request, composition)
 
@@ -88,6 +94,22 @@ def _refusal(rng: random.Random) -> Composition:
     )
 
 
+def _text(
+    request: MessageRequest,
+    tool: dict[str, Any] | None,
+    answer: str,
+    stated: str | None,
+    candidates: tuple[str, ...],
+    rng: random.Random,
+) -> str:
+    if tool is not None:
+        return compact(instance(tool["input_schema"], answer, rng))
+    style = (request.body.get("output_config") or {}).get("format")
+    if style is not None:
+        return compact(instance(style["schema"], answer, rng))
+    return answer_prose(f"{request.system}\n{request.prompt}", stated, candidates, rng)
+
+
 def _cut_to(request: MessageRequest, composition: Composition) -> Composition:
     return cut_to(composition, request.max_tokens, request.stop_sequences)
 
@@ -95,7 +117,8 @@ def _cut_to(request: MessageRequest, composition: Composition) -> Composition:
 def cut_to(composition: Composition, max_tokens: int, stop_sequences: tuple[str, ...] = ()) -> Composition:
     """The composition as max_tokens and stop sequences leave it: thinking is cut first, then text."""
     text, text_share, ending = composition.text, composition.text_tokens, composition.ending
-    starts = [(at, stop) for stop in stop_sequences if (at := text.find(stop)) >= 0]
+    stops = () if composition.tool is not None else stop_sequences
+    starts = [(at, stop) for stop in stops if (at := text.find(stop)) >= 0]
     if starts:
         at, stop = min(starts)
         text_share = round(text_share * at / len(text))
@@ -103,13 +126,16 @@ def cut_to(composition: Composition, max_tokens: int, stop_sequences: tuple[str,
     thinking_share = min(composition.thinking_tokens, max_tokens)
     room = max_tokens - thinking_share
     if text_share > room or composition.thinking_tokens > max_tokens:
-        text, text_share, ending = text[: len(text) * room // max(1, text_share)], room, Ending("max_tokens")
+        kept = 0 if composition.tool is not None else len(text) * room // max(1, text_share)  # half a call is no JSON
+        text, text_share, ending = text[:kept], room, Ending("max_tokens")
     return Composition(
         thinking=composition.thinking,
         text=text,
         thinking_tokens=thinking_share,
         text_tokens=text_share,
         ending=ending,
+        tool=composition.tool,
         redacted=composition.redacted,
+        lead=composition.lead,
         input_tokens=composition.input_tokens,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import itertools
+import json
 import secrets
 from json.encoder import encode_basestring
 from typing import Any
@@ -87,6 +88,18 @@ def message(
         **stop_fields(ending),
         "usage": usage,
     }
+
+
+def tool_block(name: str, arguments: Any) -> bytes:
+    """A tool_use block."""
+    block = {
+        "type": "tool_use",
+        "id": new_id("toolu"),
+        "name": name,
+        "input": arguments,
+        "caller": {"type": "direct"},
+    }
+    return json.dumps(block, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def event(name: str, data: bytes) -> bytes:
