@@ -22,24 +22,6 @@ from polythink.storage.rows import attempt_rows, trace_rows
 TRACES = 20_000
 GROUP = 100  # traces acknowledged at once
 WORDS = ("the", "sum", "of", "both", "sides", "is", "then", "even", "so", "one", "factor", "must", "be", "two")
-    "the",
-    "sum",
-    "of",
-    "both",
-    "sides",
-    "is",
-    "then",
-    "even",
-    "so",
-    "that",
-    "one",
-    "of",
-    "the",
-    "factors",
-    "must",
-    "be",
-    "two",
-]
 
 
 def measure() -> list[Ratio]:
@@ -52,7 +34,6 @@ def _journal(folder: Path, attempts: Sequence[Attempt]) -> Ratio:
     groups = [attempts[n : n + GROUP] for n in range(0, TRACES, GROUP)]
     lines = [b"".join(encode(attempt) for attempt in group) for group in groups]
     writer = JournalWriter(folder / "000001-bench.jsonl")
-
 
     def journal() -> None:
         for group in groups:

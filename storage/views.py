@@ -34,9 +34,7 @@ def create_views(
     """Create one view per table over `parts` (table name -> files) and `jobs` over the state files."""
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET enable_progress_bar = false")
-    connection.execute(
-        "SET parquet_metadata_cache = true"
-    )  # footers are read when the view is made and when it is used
+    connection.execute("SET parquet_metadata_cache = true")  # footers are read twice otherwise
     for table in schema.TABLES:
         connection.execute(f"CREATE VIEW {table.name} AS {_select(table, parts.get(table.name, ()))}")
     connection.execute(f"CREATE VIEW spend AS {_SPEND}")
