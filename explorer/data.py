@@ -150,6 +150,12 @@ class Results:
         everyone = max((p.problems for p in points), default=0)
         return max((p for p in points if p.problems == everyone), key=lambda p: p.n, default=None)
 
+    def same_n(self) -> int | None:
+        """The samples per problem that every arm reached; None if they differ."""
+        ends = (self.at_full_n(arm.arm_id, PASS) for arm in self.arms)
+        counts = {end.n for end in ends if end is not None}
+        return counts.pop() if len(counts) == 1 else None
+
     def at_one(self, arm_id: str) -> CurvePoint | None:
         """Accuracy of a single sample: pass@1; None if nothing was graded."""
         points = (p for p in self.curves if p.arm_id == arm_id and p.selector == PASS and p.n == 1)

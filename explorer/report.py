@@ -99,7 +99,7 @@ def _view(results: Results) -> dict[str, Any]:
         "tiles": _tiles(results),
         "figures": [drawn for name, figure in FIGURES.items() if (drawn := _drawn(name, figure, results))],
         "arms": [_arm_line(results, arm, names[arm.arm_id]) for arm in results.arms],
-        "same_n": _same_n(results),
+        "same_n": results.same_n(),
         "outcomes": OUTCOMES,
         "best_arm": best[0].arm_id if best else None,
         "verdict": _verdict,
@@ -140,13 +140,6 @@ def _arm_line(results: Results, arm: ArmFacts, name: str) -> ArmLine:
         bound=results.at_full_n(arm.arm_id, PASS),
         per_correct_usd=arm.cost_usd / arm.correct if arm.cost_usd is not None and arm.correct else None,
     )
-
-
-def _same_n(results: Results) -> int | None:
-    """The samples per problem that every arm reached; None if they differ."""
-    ends = [results.at_full_n(arm.arm_id, PASS) for arm in results.arms]
-    counts = {end.n for end in ends if end is not None}
-    return counts.pop() if len(counts) == 1 else None
 
 
 def _drawn(name: str, figure: Figure, results: Results) -> Drawn | None:

@@ -32,7 +32,7 @@ def samples_figure(results: Results, theme: Theme, *, narrow: bool = False) -> D
     hue = colour("selector", [selector_name(s) for s in selectors], colours, legend=True, narrow=narrow)
     columns = min(1 if narrow else 3, len(drawn))
     width = (WIDTHS[narrow] - 60) // columns - (0 if narrow else 22)
-    layers = _curves(rows, hue, width, 170 if len(drawn) > 1 else 300)
+    layers = _curves(rows, hue, width, 300 if len(drawn) == 1 else 130 if narrow else 170)
     order = [names[arm_id] for arm_id in drawn]
     chart = layers.facet(facet=alt.Facet("arm:N", title=None, sort=order), columns=columns, spacing=22)
     title = samples_headline(results)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 
 import pytest
 
@@ -139,6 +140,12 @@ def graded_samples(
                     )
                 )
     return made
+
+
+@pytest.fixture
+def build() -> SimpleNamespace:
+    """The helpers above, for tests that write an archive of their own."""
+    return SimpleNamespace(arm=arm, problem=problem, sample=sample, write_job=write_job)
 
 
 @pytest.fixture

@@ -1,0 +1,98 @@
+"""The figures: what stands in them, and where labels go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polythink.explorer.data import read_results
+from polythink.explorer.figures import svg_of, write_figures
+from polythink.explorer.headlines import samples_headline, thinking_headline
+from polythink.explorer.labels import band, percent
+from polythink.explorer.placing import Box, place_below
+from polythink.explorer.samples_figure import MAX_PANELS, samples_figure
+from polythink.explorer.theme import DARK, LIGHT
+from polythink.explorer.thinking_figure import thinking_figure
+from polythink.storage.archive import Archive
+
+boxes = st.builds(Box, st.integers(0, 200), st.integers(0, 200), st.integers(1, 80), st.integers(1, 20))
+
+
+def _said(svg: str) -> list[str]:
+    return [node.attrib["aria-label"] for node in ElementTree.fromstring(svg).iter() if "aria-label" in node.attrib]
+
+
+def test_each_figure_is_written_as_svg_png_and_page(graded_archive: Callable[..., Archive], tmp_path: Path) -> None:
+    paths = write_figures(graded_archive(), "sums-1", tmp_path / "figures")
+    assert [path.name for path in paths] == [
+        f"accuracy-over-{over}.{kind}" for over in ("thinking", "samples") for kind in ("svg", "png", "html")
+    ]
+    assert paths[1].read_bytes().startswith(b"\x89PNG")
+    assert all(path.stat().st_size > 1_000 for path in paths)
+
+
+def test_each_arm_is_a_point_with_its_accuracy_and_band(graded_archive: Callable[..., Archive]) -> None:
+    results = read_results(graded_archive(), "sums-1")
+    svg = svg_of(thinking_figure, results, LIGHT, narrow=False)
+    assert svg is not None
+    said = _said(svg)
+    for point in results.thinking:
+        assert any(f"{percent(point.accuracy)} right ({band(point.low, point.high)})" in text for text in said)
+    assert "budget 4,096" in svg and "no thinking" in svg
+
+
+def test_each_curve_point_is_drawn(graded_archive: Callable[..., Archive]) -> None:
+    results = read_results(graded_archive(), "sums-1")
+    svg = svg_of(samples_figure, results, DARK, narrow=True)
+    assert svg is not None
+    said = _said(svg)
+    assert sum(" over 8 problems" in text for text in said) == len(results.curves) == 3 * 3 * 3
+    assert all(name in svg for name in ("pass@N", "majority@N", "first answer"))
+
+
+def test_many_arms_are_thinned_out_evenly_and_it_says_so(graded_archive: Callable[..., Archive]) -> None:
+    results = read_results(graded_archive(budgets=tuple(1024 + 64 * n for n in range(15))), "sums-1")
+    svg = svg_of(samples_figure, results, LIGHT, narrow=False)
+    assert svg is not None
+    drawn = [arm for arm in results.arms if f">budget {arm.budget_tokens:,}<" in svg]
+    assert len(drawn) == MAX_PANELS
+    assert (drawn[0], drawn[-1]) == (results.arms[0], results.arms[-1])
+    assert f"{15 - MAX_PANELS} further arms not drawn" in svg
+
+
+@pytest.mark.parametrize("budgets", [(None,), (2048,), (2048, 2048 + 1)])
+def test_few_arms_are_drawn_too(graded_archive: Callable[..., Archive], budgets: tuple[int | None, ...]) -> None:
+    results = read_results(graded_archive(budgets=budgets), "sums-1")
+    for figure in (thinking_figure, samples_figure):
+        assert svg_of(figure, results, LIGHT, narrow=False)
+
+
+def test_without_curves_there_is_no_figure_over_samples(
+    archive: Archive, graded_archive: Callable[..., Archive]
+) -> None:
+    graded_archive()
+    for part in archive.parts("curves"):
+        part.unlink()
+    assert samples_figure(read_results(archive, "sums-1"), LIGHT) is None
+
+
+def test_headlines_say_what_the_numbers_say(graded_archive: Callable[..., Archive]) -> None:
+    results = read_results(graded_archive(), "sums-1")
+    ends = {arm.arm_id: results.at_full_n(arm.arm_id, "majority") for arm in results.arms}
+    best = max(end.accuracy for end in ends.values() if end)
+    assert f"majority of 4 gets {percent(best)} right" in samples_headline(results)
+    first, last = results.thinking[1], results.thinking[2]
+    assert last.accuracy > first.accuracy
+    assert thinking_headline(results).startswith("Each doubling of thinking adds ")
+
+
+@given(st.lists(boxes, max_size=12))
+def test_placed_labels_never_overlap_and_only_move_down(wanted: list[Box]) -> None:
+    placed = place_below(wanted)
+    assert not [(a, b) for i, a in enumerate(placed) for b in placed[:i] if a.overlaps(b)]
+    assert all(p.left == w.left and p.top >= w.top for p, w in zip(placed, wanted, strict=True))
