@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from polythink.explorer.report import write_figures, write_report
+from polythink.explorer.figures import write_figures
+from polythink.explorer.report import write_report
 
 from polythink.cli.console import stdout_console
 from polythink.cli.exits import STOPPED, exit_code, reported_errors
@@ -31,7 +32,7 @@ class DemoMind(StrEnum):
 
 
 _JOB_FILES = {DemoMind.synthetic: "demo.yaml", DemoMind.local: "demo-local.yaml"}
-_QUERY = """
+_QUERY = """\
 SELECT arm_id, count(*) AS samples, round(avg(thinking_tokens)) AS thinking_tokens,
        round(avg((correct IS TRUE)::INT), 3) AS accuracy, round(sum(cost_usd), 2) AS cost_usd,
        round(sum(cost_usd) / nullif(count(*) FILTER (correct), 0), 4) AS usd_per_right_answer
@@ -74,7 +75,7 @@ def _simulator_options(mind: DemoMind, job_file: Path) -> list[str]:
 def _print_query(archive: Archive, job_id: str) -> None:
     console = stdout_console()
     query = _QUERY.format(job_id=job_id)
-    console.print(f"\npolythink query '{query}'\n", highlight=False, markup=False, soft_wrap=True)
+    console.print(f'\npolythink query "{query}"\n', highlight=False, markup=False, soft_wrap=True)
     console.print(rich_table(archive.sql(query)))
 
 
