@@ -1,0 +1,50 @@
+"""Running jobs from Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from polythink.jobs.control import Control
+from polythink.jobs.load import load_job, load_job_model
+from polythink.jobs.run import run_job
+from polythink.jobs.sampling import Watch
+from polythink.jobs.spec import Job
+from polythink.jobs.workload import recall, store
+from polythink.storage.archive import Archive
+from polythink.storage.state import JobState
+
+
+def run(
+    job: Job | str | Path,
+    archive: Archive | str | Path = "archive",
+    *,
+    base_dir: str | Path = ".",
+    address: str | None = None,
+    watch: Watch | None = None,
+) -> JobState:
+    """Run a job (a model, or the path of a job file) and return how it ended.
+
+    Paths in a model are relative to `base_dir`. `watch` hears the state about once a second. Raises SpecError with
+    every issue of the job, JobChangedError if it would mix unlike samples with those kept under its name.
+    """
+    loaded = load_job_model(job, Path(base_dir)) if isinstance(job, Job) else load_job(Path(job))
+    where = _archive(archive)
+    work = store(where, loaded)
+    return run_job(where, work, watch=watch or _quiet, control=Control(where, work.job_id), address=address)
+
+
+def resume(
+    job: str, archive: Archive | str | Path = "archive", *, address: str | None = None, watch: Watch | None = None
+) -> JobState:
+    """Go on with a job by name or id: only what is owed is sent. Raises UnknownJobError."""
+    where = _archive(archive)
+    work = recall(where, where.resolve(job))
+    return run_job(where, work, watch=watch or _quiet, control=Control(where, work.job_id), address=address)
+
+
+def _archive(archive: Archive | str | Path) -> Archive:
+    return archive if isinstance(archive, Archive) else Archive(archive)
+
+
+def _quiet(state: JobState) -> None:
+    return None
