@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import struct
 from typing import Any
@@ -65,9 +64,8 @@ async def _whole(
         return reset(http)
     message = finished_message(generation, collector.content())
     generation.account.complete()
-    text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
     headers = {"content-type": "application/json", **http["headers"]}
-    return web.Response(body=text.encode("utf-8", "replace"), headers=headers)
+    return web.Response(body=wire.compact(message).encode("utf-8", "replace"), headers=headers)
 
 
 def finished_message(generation: Generation, content: list[dict[str, Any]]) -> dict[str, Any]:
@@ -93,11 +91,17 @@ class _Stream:
         self._generation = generation
         self._fault = fault if fault and fault.kind in INTERRUPTIONS else None
         self._encoder = EventEncoder(generation.request, input_usage(generation))
-        self._waiting: list[bytes] = []
+        self._headers = {
+            "content-type": "text/event-stream; charset=utf-8",
+            "cache-control": "no-cache",
+            **http["headers"],
+        }
+        self._waiting: list[str] = []
 
     async def send(self) -> web.StreamResponse:
-        headers = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
-        response = web.StreamResponse(headers={**headers, **self._http["headers"]})
+        if self._at_once and not self._fault:
+            return self._send_at_once()
+        response = web.StreamResponse(headers=self._headers)
         await response.prepare(self._http)
         try:
             if await self._send_deltas(response):
@@ -106,9 +110,27 @@ class _Stream:
             return response
         return response
 
+    @property
+    def _at_once(self) -> bool:
+        return not (self._simulator.settings.pace or self._simulator.mind.incremental)
+
+    def _send_at_once(self) -> web.StreamResponse:
+        """All events in one write: what a reply costs decides how many of them a rehearsal can have."""
+        encoder, generation = self._encoder, self._generation
+        events = [encoder.start()]
+        events += [encoder.delta(delta) for delta in self._simulator.burst(generation)]
+        events.append(self._finish())
+        response = web.Response(body="".join(events).encode("utf-8", "replace"), headers=self._headers)
+        response.enable_chunked_encoding()
+        return response
+
+    def _finish(self) -> str:
+        account, ending = self._generation.account, self._generation.ending or Ending("end_turn")
+        account.complete()
+        return self._encoder.finish(ending, account.output_tokens, account.thinking_tokens)
+
     async def _send_deltas(self, response: web.StreamResponse) -> bool:
         """Send the reply up to its ending. False if it was interrupted for good."""
-        at_once = not (self._simulator.settings.pace or self._simulator.mind.incremental)
         self._waiting.append(self._encoder.start())
         sent = 0
         try:
@@ -117,7 +139,7 @@ class _Stream:
                     return False
                 sent += 1
                 self._waiting.append(self._encoder.delta(delta))
-                if not at_once:
+                if not self._at_once:
                     await self._flush(response)
         except ApiError as error:
             await self._send_error(response, error)
@@ -127,9 +149,7 @@ class _Stream:
         return True
 
     async def _send_ending(self, response: web.StreamResponse) -> None:
-        account, ending = self._generation.account, self._generation.ending or Ending("end_turn")
-        self._waiting.append(self._encoder.finish(ending, account.output_tokens, account.thinking_tokens))
-        account.complete()
+        self._waiting.append(self._finish())
         await self._flush(response)
         await response.write_eof()
 
@@ -152,15 +172,15 @@ class _Stream:
         self._simulator.meter.error(error.error_type)
         body = error.body(None)
         del body["request_id"]
-        self._waiting.append(wire.error_event(json.dumps(body, separators=(",", ":")).encode()))
+        self._waiting.append(wire.error_event(wire.compact(body)))
         await self._flush(response)
         await response.write_eof()
 
     async def _flush(self, response: web.StreamResponse) -> None:
         if self._waiting:
-            data = b"".join(self._waiting)
+            data = "".join(self._waiting)
             self._waiting.clear()
-            await response.write(data)
+            await response.write(data.encode("utf-8", "replace"))
 
 
 def reset(http: web.Request) -> web.Response:

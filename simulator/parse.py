@@ -9,7 +9,7 @@ from polythink.facts import ModelFacts
 from polythink.simulator.ids import digest
 from polythink.simulator.model_rules import check_model_rules, model_facts
 from polythink.simulator.request import Display, MessageRequest, ThinkingMode
-from polythink.simulator.shape import check_shape
+from polythink.simulator.shape import breakpoints, check_shape
 from polythink.simulator.tokens import prompt_tokens
 
 
@@ -54,6 +54,7 @@ def _request(body: dict[str, Any], model: ModelFacts) -> MessageRequest:
         input_tokens=prompt_tokens(characters, len(body["messages"]), mode != "none", model.tokenizer_scale),
         draw_key=digest((settings, system, tools, *spoken)),
         user_id=(body.get("metadata") or {}).get("user_id"),
+        cached=bool(body.get("cache_control")) or next(breakpoints(body), None) is not None,
         stop_sequences=tuple(body.get("stop_sequences") or ()),
         body=body,
     )

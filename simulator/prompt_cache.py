@@ -56,10 +56,10 @@ class PromptCache:
 
     def visit(self, request: MessageRequest, scope: str, now: float) -> Visit:
         """Read the longest known prefix, and write those that the request marks and nobody has written."""
+        if not request.cached:
+            return Visit(Usage(input_tokens=request.input_tokens))
         blocks = list(_blocks(request))
         marked = [at for at, block in enumerate(blocks) if block.ttl]
-        if not marked:
-            return Visit(Usage(input_tokens=request.input_tokens))
         hit = self._longest_hit(request, blocks, marked, scope, now)
         read = blocks[hit].tokens if hit >= 0 else 0
         visit = Visit(Usage())
@@ -106,8 +106,6 @@ def _blocks(request: MessageRequest) -> Iterator[_Block]:
     Thinking and effort are part of what a message is cached under; tools and system depend on the model alone.
     """
     body = request.body
-    if "cache_control" not in json.dumps(body):
-        return
     parts: list[tuple[str, Any]] = [("tool", tool) for tool in body.get("tools") or ()]
     system = body.get("system") or []
     parts += [("system", block) for block in ([system] if isinstance(system, str) else system)]

@@ -2,61 +2,73 @@
 
 from __future__ import annotations
 
-import math
-import random
 import re
 
 _OPENINGS = (
-    "Let me work through this carefully: {question}",
-    "The problem asks: {question} I will set up what is given first.",
-    "I need to find the value asked for in: {question}",
+    "Let me work through this carefully: %s",
+    "The problem asks: %s I will set up what is given first.",
+    "I need to find the value asked for in: %s",
 )
 _STEPS = (
     "First I write down the quantities that are given and name the one that is asked for.",
     "The conditions can be turned into equations, so I work from those.",
-    "Trying a direct approach: an intermediate value of {value} comes out of the first step.",
-    "That would lead to {value}, which I should check before going on.",
-    "Substituting back, one of the conditions is not met, so {value} cannot be right yet.",
+    "Trying a direct approach: an intermediate value of %s comes out of the first step.",
+    "That would lead to %s, which I should check before going on.",
+    "Substituting back, one of the conditions is not met, so %s cannot be right yet.",
     "There may be a neater way: count the complement and subtract.",
     "I check the boundary cases, since an off-by-one slip is easy here.",
-    "Let me redo the arithmetic: the sum comes to {value} at this point.",
+    "Let me redo the arithmetic: the sum comes to %s at this point.",
     "A symmetry of the problem halves the work, which I use here.",
     "I try a small example to see whether the pattern holds; it does.",
-    "Another route gives {value} as well, which is reassuring but not proof.",
+    "Another route gives %s as well, which is reassuring but not proof.",
     "Simplifying the expression leaves one unknown, which is now determined.",
 )
 _CLOSINGS = (
-    "Both checks agree, so the answer should be {answer}.",
-    "Putting the pieces together gives {answer}.",
-    "I am fairly confident in {answer}.",
-    "That leaves {answer}.",
+    "Both checks agree, so the answer should be %s.",
+    "Putting the pieces together gives %s.",
+    "I am fairly confident in %s.",
+    "That leaves %s.",
 )
 _EXPLANATIONS = (
-    "Working through the conditions step by step, the intermediate result is {value}, and the rest follows from it.",
+    "Working through the conditions step by step, the intermediate result is %s, and the rest follows from it.",
     "I set up the equations from the statement, solve for the unknown, and check the result against each condition.",
     "Counting the cases separately and adding them up settles the question.",
     "The key is to rewrite the given relation so that only one unknown is left; the remaining steps are arithmetic.",
 )
+_STRIDES = (1, 5, 7, 11)
 _GIVING_UP = "I worked through several approaches, but I could not settle on one final result."
 _ANSWER_LINE = re.compile(r"\bANSWER\s*:", re.IGNORECASE)
 
 
-def thinking_prose(question: str, answer: str, candidates: tuple[str, ...], tokens: int, rng: random.Random) -> str:
-    """A believable summary of thinking that took this many tokens; longer thinking gets a longer one."""
-    steps = max(2, min(len(_STEPS), round(math.log2(max(16, tokens))) - 5 + rng.randrange(3)))
-    said = [rng.choice(_OPENINGS).format(question=_excerpt(question))]
-    for step in rng.sample(_STEPS, steps):
-        said.append(step.format(value=rng.choice(candidates)) if "{value}" in step else step)
-    said.append(rng.choice(_CLOSINGS).format(answer=answer))
+def thinking_prose(question: str, answer: str, candidates: tuple[str, ...], tokens: int, bits: int) -> str:
+    """A believable summary of thinking that took this many tokens; longer thinking gets a longer one.
+
+    `bits` are at least 64 random bits: they choose the words.
+    """
+    steps = max(2, min(len(_STEPS), tokens.bit_length() - 5 + bits % 3))
+    # A stride that shares no factor with the number of steps visits each of them once.
+    at, stride = (bits >> 2) % len(_STEPS), _STRIDES[(bits >> 6) % len(_STRIDES)]
+    said = [_OPENINGS[(bits >> 8) % len(_OPENINGS)] % question]
+    for number in range(steps):
+        step = _STEPS[at]
+        said.append(step % _pick(candidates, bits >> (10 + 4 * number)) if "%s" in step else step)
+        at = (at + stride) % len(_STEPS)
+    said.append(_CLOSINGS[(bits >> 60) % len(_CLOSINGS)] % answer)
     return " ".join(said)
 
 
-def answer_prose(prompt: str, answer: str | None, candidates: tuple[str, ...], rng: random.Random) -> str:
+def answer_prose(prompt: str, answer: str | None, candidates: tuple[str, ...], bits: int) -> str:
     """The text of a reply, ending in the form the prompt asks for; None for an answer never stated."""
-    explanation = rng.choice(_EXPLANATIONS).format(value=rng.choice(candidates))
+    explanation = _EXPLANATIONS[bits % len(_EXPLANATIONS)]
+    if "%s" in explanation:
+        explanation %= _pick(candidates, bits >> 4)
     if answer is None:
         return f"{explanation}\n\n{_GIVING_UP}"
     return f"{explanation}\n\n{final_line(prompt, answer)}"
+
+
+def _pick(candidates: tuple[str, ...], bits: int) -> str:
+    return candidates[bits % len(candidates)]
 
 
 def final_line(prompt: str, answer: str) -> str:
@@ -72,6 +84,7 @@ def final_line(prompt: str, answer: str) -> str:
     return f"The answer is {answer}."
 
 
-def _excerpt(question: str, length: int = 160) -> str:
+def excerpt(question: str, length: int = 160) -> str:
+    """The beginning of a question on one line."""
     flat = " ".join(question.split())
     return flat if len(flat) <= length else f"{flat[:length].rsplit(' ', 1)[0]} ..."

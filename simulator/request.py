@@ -27,6 +27,7 @@ class MessageRequest:
     input_tokens: int  # estimate of the whole input
     draw_key: bytes  # names prompt and settings: equal requests share it, whoever sends them
     user_id: str | None  # metadata.user_id
+    cached: bool  # whether anything is marked for the prompt cache
     stop_sequences: tuple[str, ...]
     body: dict[str, Any]
 

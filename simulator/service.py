@@ -141,6 +141,18 @@ class Simulator:
             source=source,
         )
 
+    def burst(self, generation: Generation) -> list[Delta]:
+        """All deltas of a reply that is known and not paced, billed as one."""
+        source = generation.source
+        assert isinstance(source, Composition)
+        generation.visit.begun()
+        generation.ending = source.ending
+        generation.account.output(source.thinking_tokens, thinking=True)
+        generation.account.output(source.text_tokens, thinking=False)
+        if pool := generation.admission.pool:
+            pool.take("output_tokens", source.thinking_tokens + source.text_tokens, self.clock.now())
+        return self._cut(source, 0.0)
+
     async def pieces(self, generation: Generation) -> AsyncIterator[Delta]:
         """The deltas of a reply at the simulator's pace, each billed as it comes."""
         source = generation.source

@@ -11,7 +11,7 @@ from polythink.simulator.request import MessageRequest
 
 
 class EventEncoder:
-    """Turns one reply into events: start, then every delta, then finish. Each method returns the bytes to send."""
+    """Turns one reply into events: start, then every delta, then finish. Each method returns the text to send."""
 
     def __init__(self, request: MessageRequest, usage: dict[str, Any]) -> None:
         self._request = request
@@ -20,29 +20,26 @@ class EventEncoder:
         self._index = -1
         self._pinged = False
         self._open: DeltaKind | None = None
+        self._head = ""
         self._shown: list[str] = []
         self._hidden_tokens = 0
 
-    def start(self) -> bytes:
+    def start(self) -> str:
         message = wire.message(self._request, {**self._usage, "output_tokens": 1}, [], None)
-        text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
-        return wire.event("message_start", b'{"type":"message_start","message":' + text.encode("utf-8", "replace"))
+        return wire.event("message_start", f'{{"type":"message_start","message":{wire.compact(message)}')
 
-    def delta(self, delta: Delta) -> bytes:
-        opening = b"" if delta.kind == self._open else self._close() + self._begin(delta)
-        if delta.kind == "tool":
-            return opening + wire.block_delta(self._index, b"input_json_delta", b"partial_json", delta.text)
-        if delta.kind == "text":
-            if not delta.text:
+    def delta(self, delta: Delta) -> str:
+        opening = "" if delta.kind == self._open else self._close() + self._begin(delta)
+        if delta.kind in ("thinking", "redacted"):
+            self._hidden_tokens += delta.tokens
+            if delta.kind == "redacted" or self._omitted:
                 return opening
-            return opening + wire.block_delta(self._index, b"text_delta", b"text", delta.text)
-        self._hidden_tokens += delta.tokens
-        if delta.kind == "redacted" or self._omitted or not delta.text:
+            self._shown.append(delta.text)
+        if not delta.text:
             return opening
-        self._shown.append(delta.text)
-        return opening + wire.block_delta(self._index, b"thinking_delta", b"thinking", delta.text)
+        return opening + wire.block_delta(self._head, delta.text)
 
-    def finish(self, ending: Ending, output_tokens: int, thinking_tokens: int) -> bytes:
+    def finish(self, ending: Ending, output_tokens: int, thinking_tokens: int) -> str:
         usage = {
             "input_tokens": self._usage["input_tokens"],
             "cache_creation_input_tokens": self._usage["cache_creation_input_tokens"],
@@ -51,41 +48,53 @@ class EventEncoder:
         }
         if self._request.mode != "none":
             usage["output_tokens_details"] = {"thinking_tokens": thinking_tokens}
-        closing = {"type": "message_delta", "delta": wire.stop_fields(ending), "usage": usage}
-        text = json.dumps(closing, ensure_ascii=False, separators=(",", ":"))
+        closing = wire.compact({"type": "message_delta", "delta": wire.stop_fields(ending), "usage": usage})
         return (
             self._close()
-            + wire.event("message_delta", text[:-1].encode("utf-8", "replace"))
-            + wire.event("message_stop", b'{"type":"message_stop"')
+            + wire.event("message_delta", closing[:-1])
+            + wire.event("message_stop", '{"type":"message_stop"')
         )
 
-    def _begin(self, delta: Delta) -> bytes:
+    def _begin(self, delta: Delta) -> str:
         self._index += 1
         self._open = delta.kind
-        match delta.kind:
-            case "text":
-                block = b'{"type":"text","text":""}'
-            case "thinking":
-                block = b'{"type":"thinking","thinking":"","signature":""}'
-            case "tool":
-                block = wire.tool_block(delta.tool, {})
-            case "redacted":
-                block = b'{"type":"redacted_thinking","data":"%b"}' % wire.redacted_data(delta.tokens).encode()
-        opening = wire.block_start(self._index, block)
+        kind, field = _FIELDS[delta.kind]
+        self._head = wire.delta_head(self._index, kind, field)
+        opening = wire.block_start(self._index, _opening_block(delta))
         if self._pinged or delta.kind == "redacted":
             return opening
         self._pinged = True
         return opening + wire.PING
 
-    def _close(self) -> bytes:
+    def _close(self) -> str:
         if self._open is None:
-            return b""
-        signed = b""
+            return ""
+        signed = ""
         if self._open == "thinking":
             mark = wire.signature("".join(self._shown), length=signature_length(self._hidden_tokens))
-            signed = wire.block_delta(self._index, b"signature_delta", b"signature", mark)
+            signed = wire.block_delta(wire.delta_head(self._index, "signature_delta", "signature"), mark)
         self._open = None
         return signed + wire.block_stop(self._index)
+
+
+_FIELDS: dict[DeltaKind, tuple[str, str]] = {
+    "text": ("text_delta", "text"),
+    "thinking": ("thinking_delta", "thinking"),
+    "redacted": ("", ""),
+    "tool": ("input_json_delta", "partial_json"),
+}
+
+
+def _opening_block(delta: Delta) -> str:
+    match delta.kind:
+        case "text":
+            return '{"type":"text","text":""}'
+        case "thinking":
+            return '{"type":"thinking","thinking":"","signature":""}'
+        case "tool":
+            return wire.compact(wire.tool_block(delta.tool, {}))
+        case "redacted":
+            return f'{{"type":"redacted_thinking","data":"{wire.redacted_data(delta.tokens)}"}}'
 
 
 def signature_length(thinking_tokens: int) -> int:
@@ -119,7 +128,6 @@ class MessageCollector:
                 mark = wire.signature(shown, length=signature_length(tokens))
                 return {"type": "thinking", "thinking": shown, "signature": mark}
             case "tool":
-                block: dict[str, Any] = json.loads(wire.tool_block(tool, json.loads(text) if text else {}))
-                return block
+                return wire.tool_block(tool, json.loads(text) if text else {})
             case "redacted":
                 return {"type": "redacted_thinking", "data": wire.redacted_data(tokens)}

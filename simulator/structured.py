@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from typing import Any
 
@@ -65,10 +64,6 @@ def has_tool_result(body: dict[str, Any]) -> bool:
     """Whether the conversation ends with the results of tools."""
     content = body["messages"][-1]["content"]
     return isinstance(content, list) and any(block["type"] == "tool_result" for block in content)
-
-
-def compact(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _number(answer: str, rng: random.Random) -> float:

@@ -9,10 +9,11 @@ from polythink.simulator.ids import digest, seeded
 from polythink.simulator.latent import Latent, latent_of, success_probability, thinking_tokens
 from polythink.simulator.minds import Composition, Ending
 from polythink.simulator.problems import KnownProblem, ProblemIndex
-from polythink.simulator.prose import answer_prose, thinking_prose
+from polythink.simulator.prose import answer_prose, excerpt, thinking_prose
 from polythink.simulator.request import MessageRequest
-from polythink.simulator.structured import called_tool, compact, has_tool_result, instance
+from polythink.simulator.structured import called_tool, has_tool_result, instance
 from polythink.simulator.tokens import text_tokens
+from polythink.simulator.wire import compact
 
 REFUSAL_TEXT = "I'm not able to help with this request."
 _REDACT_TRIGGER = "ANTHROPIC_MAGIC_STRING_TRIGGER_REDACTED_THINKING"
@@ -40,6 +41,7 @@ class SyntheticMind:
         self._unreadable = unreadable
         self._redacted = redacted
         self._latents: dict[str, Latent] = {}
+        self._excerpts: dict[str, str] = {}
 
     def compose(self, request: MessageRequest, draw: int) -> Composition:
         """The reply to one draw of a request."""
@@ -53,11 +55,13 @@ class SyntheticMind:
         answer = self._answer(request, latent, tokens, rng)
         stated = None if rng.random() < self._unreadable else answer
         candidates = (latent.gold, *latent.wrong_answers)
-        question = problem.question or request.prompt
+        bits = rng.getrandbits(128)
         tool = called_tool(request.body, request.prompt)
-        text = _text(request, tool, answer, stated, candidates, rng)
+        text = _text(request, tool, answer, stated, candidates, bits)
         composition = Composition(
-            thinking=thinking_prose(question, answer, candidates, tokens, rng) if tokens else None,
+            thinking=thinking_prose(self._excerpt(problem, request), answer, candidates, tokens, bits >> 64)
+            if tokens
+            else None,
             text=text,
             thinking_tokens=tokens,
             text_tokens=text_tokens(text, request.facts.tokenizer_scale),
@@ -73,6 +77,12 @@ class SyntheticMind:
         if key not in self._latents:
             self._latents[key] = latent_of(problem, self._seed)
         return self._latents[key]
+
+    def _excerpt(self, problem: KnownProblem, request: MessageRequest) -> str:
+        key = problem.problem_id + problem.question
+        if key not in self._excerpts:
+            self._excerpts[key] = excerpt(problem.question or request.prompt)
+        return self._excerpts[key]
 
     def _answer(self, request: MessageRequest, latent: Latent, tokens: int, rng: random.Random) -> str:
         if rng.random() < success_probability(request.facts, latent, tokens) or not latent.wrong_answers:
@@ -100,14 +110,14 @@ def _text(
     answer: str,
     stated: str | None,
     candidates: tuple[str, ...],
-    rng: random.Random,
+    bits: int,
 ) -> str:
     if tool is not None:
-        return compact(instance(tool["input_schema"], answer, rng))
+        return compact(instance(tool["input_schema"], answer, random.Random(bits)))
     style = (request.body.get("output_config") or {}).get("format")
     if style is not None:
-        return compact(instance(style["schema"], answer, rng))
-    return answer_prose(f"{request.system}\n{request.prompt}", stated, candidates, rng)
+        return compact(instance(style["schema"], answer, random.Random(bits)))
+    return answer_prose(f"{request.system}\n{request.prompt}", stated, candidates, bits)
 
 
 def _cut_to(request: MessageRequest, composition: Composition) -> Composition:
@@ -117,6 +127,8 @@ def _cut_to(request: MessageRequest, composition: Composition) -> Composition:
 def cut_to(composition: Composition, max_tokens: int, stop_sequences: tuple[str, ...] = ()) -> Composition:
     """The composition as max_tokens and stop sequences leave it: thinking is cut first, then text."""
     text, text_share, ending = composition.text, composition.text_tokens, composition.ending
+    if not stop_sequences and composition.thinking_tokens + text_share <= max_tokens:
+        return composition
     stops = () if composition.tool is not None else stop_sequences
     starts = [(at, stop) for stop in stops if (at := text.find(stop)) >= 0]
     if starts:

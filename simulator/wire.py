@@ -18,8 +18,8 @@ from polythink.simulator.request import MessageRequest
 _SECRET = secrets.token_bytes(16)
 _HEAD = secrets.token_bytes(4)  # tells the signatures of this process from any other
 # The API pads its events with spaces before the last brace; parsers must not care.
-_PADDING = itertools.cycle([b" " * n for n in (10, 4, 0, 7, 13, 1, 9, 3, 11, 0, 6, 14, 2, 8, 5, 12)])
-PING = b'event: ping\ndata: {"type": "ping"}\n\n'
+_PADDING = itertools.cycle([" " * n for n in (10, 4, 0, 7, 13, 1, 9, 3, 11, 0, 6, 14, 2, 8, 5, 12)])
+PING = 'event: ping\ndata: {"type": "ping"}\n\n'
 
 
 def signature(shown: str, *, length: int = 96) -> str:
@@ -90,40 +90,49 @@ def message(
     }
 
 
-def tool_block(name: str, arguments: Any) -> bytes:
+def tool_block(name: str, arguments: Any) -> dict[str, Any]:
     """A tool_use block."""
-    block = {
+    return {
         "type": "tool_use",
         "id": new_id("toolu"),
         "name": name,
         "input": arguments,
         "caller": {"type": "direct"},
     }
-    return json.dumps(block, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
-def event(name: str, data: bytes) -> bytes:
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
+def compact(value: Any) -> str:
+    """JSON as the API writes it: no spaces, no escapes beyond what JSON needs."""
+    return _COMPACT.encode(value)
+
+
+def event(name: str, data: str) -> str:
     """One named event; `data` is a JSON object without its last brace."""
-    return b"event: %b\ndata: %b%b}\n\n" % (name.encode(), data, next(_PADDING))
+    return f"event: {name}\ndata: {data}{next(_PADDING)}}}\n\n"
 
 
-def block_start(index: int, block: bytes) -> bytes:
-    return event("content_block_start", b'{"type":"content_block_start","index":%d,"content_block":%b' % (index, block))
+def block_start(index: int, block: str) -> str:
+    return event("content_block_start", f'{{"type":"content_block_start","index":{index},"content_block":{block}')
 
 
-def block_delta(index: int, kind: bytes, field: bytes, text: str) -> bytes:
-    """A `content_block_delta` such as `text_delta` with its field `text`."""
-    quoted = encode_basestring(text).encode("utf-8", "replace")
-    return event(
-        "content_block_delta",
-        b'{"type":"content_block_delta","index":%d,"delta":{"type":"%b","%b":%b}' % (index, kind, field, quoted),
-    )
+def delta_head(index: int, kind: str, field: str) -> str:
+    """The beginning of a `content_block_delta` such as `text_delta` with its field `text`, up to the quoted text."""
+    data = f'{{"type":"content_block_delta","index":{index},"delta":{{"type":"{kind}","{field}":'
+    return f"event: content_block_delta\ndata: {data}"
 
 
-def block_stop(index: int) -> bytes:
-    return event("content_block_stop", b'{"type":"content_block_stop","index":%d' % index)
+def block_delta(head: str, text: str) -> str:
+    """One delta of a block whose `delta_head` is given."""
+    return f"{head}{encode_basestring(text)}}}{next(_PADDING)}}}\n\n"
 
 
-def error_event(error: bytes) -> bytes:
+def block_stop(index: int) -> str:
+    return event("content_block_stop", f'{{"type":"content_block_stop","index":{index}')
+
+
+def error_event(error: str) -> str:
     """An error in mid-stream: `error` is the API's error body."""
-    return b"event: error\ndata: %b\n\n" % error
+    return f"event: error\ndata: {error}\n\n"
