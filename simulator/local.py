@@ -170,6 +170,7 @@ def load_engine(slots: int) -> Engine:
     params.model.path = str(weights_path())
     params.n_ctx = CONTEXT_TOKENS * slots
     params.n_parallel = slots
+    params.verbosity = 0  # its progress lines would drown ours
     params.cpuparams.n_threads = 1
     params.cpuparams_batch.n_threads = 1
     engine: Engine = xllamacpp.Server(params)
