@@ -107,7 +107,7 @@ def logs(job: JobName, archive: ArchiveOption = None) -> None:
     with reported_errors():
         where = open_archive(archive)
         state = follow.look(where, where.resolve(job)).state
-        sys.stdout.write(follow.driver_log(state))
+        print(follow.driver_log(state).rstrip())
 
 
 def cancel(

@@ -37,7 +37,7 @@ def screen(archive: Archive, sighting: Sighting, now: float) -> str:
         ("job", state.job_id),
         ("state", headline(sighting)),
         *([("reason", state.reason)] if state.reason else []),
-        ("runs", _place(state)),
+        ("driver", _place(state)),
         ("samples", f"{_share(state.done, state.total)}, {state.in_flight:,} in flight"),
         *((f"  {arm_id}", _share(arm.done, arm.total)) for arm_id, arm in state.arms.items()),
         ("retries", f"{state.retries:,}"),
@@ -61,7 +61,7 @@ def headline(sighting: Sighting) -> str:
 def jobs_table(sightings: list[Sighting], now: float) -> Table:
     """One row per job."""
     table = Table(box=None, pad_edge=False)
-    for name in ("job", "state", "done", "total", "failed", "spent", "last sign", "runs"):
+    for name in ("job", "state", "done", "total", "failed", "spent", "last sign", "driver"):
         table.add_column(name, justify="right" if name in ("done", "total", "failed", "spent") else "left")
     for sighting in sightings:
         state = sighting.state
