@@ -14,6 +14,7 @@ from dataclasses import dataclass
 BURST_S = 1.0  # seconds of refill the bucket holds
 LEASE_S = 1.0  # seconds until unused permits go back
 IDLE_WAIT_S = 0.05  # seconds to wait where room depends on another worker's request ending
+SHORTEST_WAIT_S = 0.001  # seconds; sums of floats must not make anyone ask in vain
 TURN_S = 2.0  # seconds one permit is kept for a holder that got nothing and has not asked again
 
 
@@ -87,7 +88,7 @@ class Pace:
 
     def _wait(self, now: float) -> float:
         if now < self._frozen_until:
-            return min(LEASE_S, self._frozen_until - now)
+            return min(LEASE_S, max(SHORTEST_WAIT_S, self._frozen_until - now))
         if self._per_second is not None and self._tokens < 1:
-            return min(LEASE_S, (1 - self._tokens) / self._per_second)
+            return min(LEASE_S, max(SHORTEST_WAIT_S, (1 - self._tokens) / self._per_second))
         return IDLE_WAIT_S

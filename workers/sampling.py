@@ -66,6 +66,9 @@ class _Exchange:
 async def _exchange(
     client: anthropic.AsyncAnthropic, endpoint: Endpoint, task: Task, exchange: _Exchange
 ) -> Failure | None:
+    if not (client.api_key or client.auth_token or client.credentials):
+        missing = f"no API key: set {endpoint.api_key_env} where the workers run"
+        return Failure(disposition="stop_job", error_type="client_error", message=missing)
     try:
         async with asyncio.timeout(endpoint.timeout_s):
             await _stream(client, task, exchange)

@@ -41,7 +41,7 @@ def task() -> Task:
     return Task(key=key, sample_id="p-a-3_x", number=2, body=body, endpoint="e", queued_at=1.0)
 
 
-async def ask(base_url: str, timeout_s: float = 20.0) -> Result:
+async def ask(base_url: str | None, timeout_s: float = 20.0) -> Result:
     endpoint = Endpoint(name="e", base_url=base_url, timeout_s=timeout_s)
     client = make_client(endpoint, 1)
     try:
@@ -194,9 +194,15 @@ def test_a_key_quoted_in_a_stream_is_not_recorded() -> None:
     assert KEY not in repr(result)
 
 
-def test_no_key_at_all_stops_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_key_at_all_stops_the_job_and_says_which_variable_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ANTHROPIC_API_KEY")
-    failure = classify_exception(anthropic.AnthropicError("no key"))
+    result = asyncio.run(ask(None))
+    assert result.failure is not None and result.failure.disposition == "stop_job"
+    assert "ANTHROPIC_API_KEY" in result.failure.message
+
+
+def test_what_the_sdk_itself_refuses_stops_the_job() -> None:
+    failure = classify_exception(anthropic.AnthropicError("unusable"))
     assert failure is not None and failure.disposition == "stop_job"
 
 
