@@ -16,7 +16,6 @@ from polythink.workers.tasks import Endpoint, Result, Task
 from polythink.workers.worker import Worker
 
 TAKE_S = 0.5  # seconds a worker waits for a first result before it answers empty-handed
-AHEAD = 1.25  # tasks with a worker per stream, so that no stream waits for the driver
 MAX_DEATHS_IN_A_ROW = 5  # workers that die without one result in between
 
 
@@ -135,4 +134,4 @@ class Crew:
         return _Member(name, actor, actor.open.remote(name, self._endpoints, self._governors, self._streams))
 
     def _member_room(self, member: _Member) -> int:
-        return int(self._streams * AHEAD) - len(member.tasks) if member.is_open else 0
+        return self._streams - len(member.tasks) if member.is_open else 0
