@@ -50,6 +50,7 @@ class Crew:
         requests_per_minute: Mapping[str, int | None],
     ) -> None:
         self._endpoints = endpoints
+        self._in_flight = in_flight
         self._streams = -(-in_flight // workers)
         self._governors = {
             name: Governor.remote(requests_per_minute.get(name), in_flight)  # type: ignore[attr-defined]
@@ -61,7 +62,8 @@ class Crew:
 
     def room(self) -> int:
         """How many tasks the workers can take now."""
-        return sum(self._member_room(member) for member in self._members)
+        handed_out = sum(len(member.tasks) for member in self._members)
+        return min(self._in_flight - handed_out, sum(self._member_room(member) for member in self._members))
 
     def send(self, tasks: Sequence[Task]) -> None:
         """Hand tasks out, evenly. There must be room for them."""
