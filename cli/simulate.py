@@ -63,10 +63,10 @@ def simulate(
         bool, typer.Option("--control", help="Let PUT /_simulator/faults and /_simulator/limits change it.")
     ] = False,
     tier: Annotated[TierChoice | None, typer.Option(help="Rate limits and spend cap of a tier; default none.")] = None,
-    requests_per_minute: Annotated[float | None, typer.Option(help="Requests of each model class.")] = None,
-    input_tokens_per_minute: Annotated[float | None, typer.Option(help="Uncached input of each class.")] = None,
-    output_tokens_per_minute: Annotated[float | None, typer.Option(help="Output of each class.")] = None,
-    burst_seconds: Annotated[float, typer.Option(help="Seconds of its limit that a full bucket holds.")] = 5,
+    requests_per_minute: Annotated[float | None, typer.Option(min=1, help="Requests of each model class.")] = None,
+    input_tokens_per_minute: Annotated[float | None, typer.Option(min=1, help="Uncached input of each class.")] = None,
+    output_tokens_per_minute: Annotated[float | None, typer.Option(min=1, help="Output of each class.")] = None,
+    burst_seconds: Annotated[float, typer.Option(min=0.1, help="Seconds of its limit that a full bucket holds.")] = 5,
     spend_cap: Annotated[float | None, typer.Option(help="USD an organization may spend.")] = None,
     ramp_floor: Annotated[
         float | None, typer.Option(help="Requests a minute from which usage may only double per minute.")
