@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from collections.abc import Callable
@@ -33,7 +34,8 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what refused the file may refuse this
+            temporary.unlink(missing_ok=True)
         raise ArchiveError(f"cannot write {path}: {error.strerror or error}") from error
 
 
