@@ -9,9 +9,9 @@ from typing import Any
 
 import altair as alt
 
-from polythink.explorer.data import Results
 from polythink.explorer.headlines import models
 from polythink.explorer.labels import NAME_CHARACTERS, clean, clipped, model_name, simulated_note
+from polythink.explorer.results import Results
 from polythink.explorer.theme import Theme, config
 
 Row = dict[str, Any]

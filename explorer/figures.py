@@ -10,7 +10,8 @@ from typing import Any
 import vl_convert
 
 from polythink.explorer.axes import Drawing
-from polythink.explorer.data import Results, read_results
+from polythink.explorer.data import read_results
+from polythink.explorer.results import Results
 from polythink.explorer.samples_figure import samples_figure
 from polythink.explorer.theme import PRINT, Theme
 from polythink.explorer.thinking_figure import thinking_figure

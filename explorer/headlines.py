@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from polythink.explorer.data import ArmFacts, CurvePoint, Results
 from polythink.explorer.labels import NAME_CHARACTERS, arm_names, clipped, percent
+from polythink.explorer.results import ArmFacts, CurvePoint, Results
 from polythink.selectors.thinking import ThinkingFit, ThinkingPoint, fit_log2
 
 CLEAR_SLOPE = 0.005  # accuracy per doubling; a flatter line is called flat

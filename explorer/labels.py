@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 
-from polythink.explorer.data import ArmFacts
+from polythink.explorer.results import ArmFacts
 
 NOTHING = "—"  # an unknown value
 NAME_CHARACTERS = 32  # of a model or an arm, where space is short

@@ -12,19 +12,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from polythink.explorer import labels
-from polythink.explorer.data import (
-    MAX_PROBLEMS,
-    OUTCOMES,
-    ArmFacts,
-    CurvePoint,
-    Pick,
-    ProblemFacts,
-    Results,
-    read_results,
-)
+from polythink.explorer.data import read_results
 from polythink.explorer.figures import FIGURES, Figure, svg_of
 from polythink.explorer.headlines import best_pick, models
 from polythink.explorer.labels import NAME_CHARACTERS, clean, clipped
+from polythink.explorer.problem_data import MAX_PROBLEMS
+from polythink.explorer.results import OUTCOMES, ArmFacts, CurvePoint, Pick, ProblemFacts, Results
 from polythink.explorer.theme import DARK, LIGHT
 from polythink.selectors.registry import PASS
 from polythink.storage.archive import Archive

@@ -5,9 +5,9 @@ from __future__ import annotations
 import altair as alt
 
 from polythink.explorer.axes import WIDTHS, Drawing, Row, accuracy_axis, colour, domain_of, finished
-from polythink.explorer.data import CurvePoint, Results
 from polythink.explorer.headlines import samples_headline
 from polythink.explorer.labels import NAME_CHARACTERS, arm_names, band, clipped, percent, selector_name
+from polythink.explorer.results import CurvePoint, Results
 from polythink.explorer.theme import Theme
 from polythink.selectors.registry import PASS
 

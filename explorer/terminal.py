@@ -10,7 +10,6 @@ from rich.table import Table
 from rich.text import Text
 
 from polythink.explorer.canvas import Frame, Mark, draw
-from polythink.explorer.data import CurvePoint, Pick, ProblemFacts, Results
 from polythink.explorer.headlines import best_pick, models, samples_headline, thinking_headline
 from polythink.explorer.labels import (
     NAME_CHARACTERS,
@@ -26,6 +25,7 @@ from polythink.explorer.labels import (
     simulated_note,
     tokens,
 )
+from polythink.explorer.results import CurvePoint, Pick, ProblemFacts, Results
 from polythink.selectors.registry import PASS
 
 ANSWERS_SHOWN = 10

@@ -19,10 +19,10 @@ from polythink.explorer.axes import (
     shown_model,
     token_axis,
 )
-from polythink.explorer.data import Results
 from polythink.explorer.headlines import model_fits, models, thinking_headline
 from polythink.explorer.labels import NAME_CHARACTERS, arm_names, band, clipped, percent, setting, tokens
 from polythink.explorer.placing import Box, place_below
+from polythink.explorer.results import Results
 from polythink.explorer.theme import Theme
 
 _HEIGHT = 330  # pixels

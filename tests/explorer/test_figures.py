@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -18,6 +19,7 @@ from polythink.explorer.placing import Box, place_below
 from polythink.explorer.samples_figure import MAX_PANELS, samples_figure
 from polythink.explorer.theme import DARK, LIGHT
 from polythink.explorer.thinking_figure import thinking_figure
+from polythink.records import SampleKey
 from polythink.storage.archive import Archive
 
 boxes = st.builds(Box, st.integers(0, 200), st.integers(0, 200), st.integers(1, 80), st.integers(1, 20))
@@ -44,6 +46,17 @@ def test_each_arm_is_a_point_with_its_accuracy_and_band(graded_archive: Callable
     for point in results.thinking:
         assert any(f"{percent(point.accuracy)} right ({band(point.low, point.high)})" in text for text in said)
     assert "budget 4,096" in svg and "no thinking" in svg
+
+
+def test_an_arm_told_not_to_think_stands_at_zero_though_no_server_measured_it(archive: Archive, build: Any) -> None:
+    problems, arms = [build.problem("p", "1", 0)], [build.arm("rest", None, 0), build.arm("think", 1024, 1)]
+    keys = [SampleKey(problem_id="p", arm_id=arm.arm_id, sample_index=0) for arm in arms]
+    samples = [build.sample(key, "1", "1", thinking_tokens=t) for key, t in zip(keys, (None, 900), strict=True)]
+    build.write_job(archive, "z-1", problems, arms, samples, per_problem=1)
+    assert [(point.arm_id, point.mean_tokens) for point in read_results(archive, "z-1").thinking] == [
+        ("rest", 0.0),
+        ("think", 900.0),
+    ]
 
 
 def test_each_curve_point_is_drawn(graded_archive: Callable[..., Archive]) -> None:

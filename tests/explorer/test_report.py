@@ -142,7 +142,7 @@ def test_each_problem_has_a_line_with_a_mark_per_arm(graded_archive: Callable[..
     assert sum("right" in chip for chip in chips) == right[0]["n"]
 
 
-@pytest.mark.parametrize("mind", ["synthetic", "replay", "local", "<b>other</b>"])
+@pytest.mark.parametrize("mind", ["synthetic", "<b>other</b>"])
 def test_simulated_traces_are_said_on_the_face(graded_archive: Callable[..., Archive], mind: str) -> None:
     html = render(read_results(graded_archive(mind), "sums-1"))
     banners = re.findall(r'<p class="banner"[^>]*>(.*?)</p>', html)
