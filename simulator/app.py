@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any
@@ -74,6 +75,9 @@ class _Face:
                 return self._refused(error, request, request_id)
             except web.HTTPRequestEntityTooLarge:
                 return self._refused(ApiError(413, "Request exceeds the maximum size"), request, request_id)
+            except Exception:  # a mistake of ours: told as the API tells its own, and not hidden
+                traceback.print_exc()
+                return self._refused(ApiError(500, "Internal server error"), request, request_id)
 
         return answer
 

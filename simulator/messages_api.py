@@ -21,12 +21,12 @@ from polythink.simulator.sse import EventEncoder, MessageCollector
 async def answer_message(simulator: Simulator, http: web.Request, arrival: Arrival, body: Any) -> web.StreamResponse:
     """Answer a decoded body. Raises ApiError for what is refused before the reply begins."""
     request = parse_message(body, arrival.version)
-    fault = simulator.strike(request)
-    told = not (fault and fault.kind == "missing_headers")
+    fault = None
     try:
+        fault = simulator.strike(request)
         admission = simulator.admit(request, arrival.organization)
     finally:
-        if told:
+        if not (fault and fault.kind == "missing_headers"):
             http["headers"].update(simulator.limit_headers(request, arrival.organization))
     try:
         if fault and fault.kind == "reset_before":

@@ -129,6 +129,8 @@ def _check_tool_choice(body: dict[str, Any], model: ModelFacts) -> None:
         return
     if not model.forced_tools:
         raise invalid('tool_choice: type "tool" and "any" are not supported for this model.')
+    if not body.get("tools"):
+        raise invalid("tool_choice: may only be specified while providing tools")
     if (body.get("thinking") or {}).get("type") == "enabled":
         raise invalid("Thinking may not be enabled when tool_choice forces tool use.")
 

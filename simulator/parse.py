@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from polythink.facts import ModelFacts
+from polythink.simulator.api_errors import invalid
 from polythink.simulator.ids import digest
 from polythink.simulator.model_rules import check_model_rules, model_facts
+from polythink.simulator.option_shapes import breakpoints
 from polythink.simulator.request import Display, MessageRequest, ThinkingMode
-from polythink.simulator.shape import breakpoints, check_shape
+from polythink.simulator.shape import check_shape
 from polythink.simulator.tokens import prompt_tokens
 
 
@@ -21,7 +23,10 @@ def parse_message(body: Any, version: str, *, max_output_tokens: int | None = No
     check_shape(body, version)
     model = model_facts(body["model"])
     check_model_rules(body, model, max_output_tokens=max_output_tokens)
-    return _request(body, model)
+    request = _request(body, model)
+    if request.input_tokens > model.context_tokens:
+        raise invalid(f"prompt is too long: {request.input_tokens} tokens > {model.context_tokens} maximum")
+    return request
 
 
 def parse_count(body: Any, version: str) -> int:

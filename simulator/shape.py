@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-from polythink.facts import EFFORT_ORDER, MIN_BUDGET_TOKENS
+from polythink.facts import MIN_BUDGET_TOKENS
 from polythink.simulator.api_errors import ApiError, invalid
+from polythink.simulator.option_shapes import check_integer, check_options, check_string
 
 CURRENT_VERSION = "2026-10-21"
 OLD_VERSION = "2023-06-01"
 VERSIONS = (OLD_VERSION, CURRENT_VERSION)
 MAX_MESSAGES = 100_000
-MAX_CACHE_BREAKPOINTS = 4
 
 _SAMPLING = frozenset({"temperature", "top_p", "top_k"})
 _COUNTED = frozenset(
@@ -69,16 +68,13 @@ def check_shape(body: Any, version: str, *, counting: bool = False) -> None:
         raise invalid("Input should be a valid dictionary or object to extract fields from")
     _check_required(body, ("model", "messages") if counting else ("model", "max_tokens", "messages"))
     _check_extras(body, version, _COUNTED if counting else _CREATED)
-    _string(body["model"], "model")
+    check_string(body["model"], "model")
     if not counting:
-        _integer(body["max_tokens"], "max_tokens", minimum=0)
+        check_integer(body["max_tokens"], "max_tokens", minimum=0)
     _check_messages(body["messages"], version)
     _check_system(body.get("system"))
     _check_thinking(body.get("thinking"))
-    _check_output_config(body.get("output_config"))
-    _check_small_fields(body)
-    _check_sampling(body)
-    _check_breakpoints(body)
+    check_options(body)
 
 
 def _check_required(body: dict[str, Any], fields: tuple[str, ...]) -> None:
@@ -134,7 +130,7 @@ def _check_message(message: Any, path: str, version: str, *, last: bool) -> None
 
 def _check_block(block: Any, path: str, role: str, version: str) -> None:
     kind = block.get("type") if isinstance(block, dict) else None
-    if kind is None:
+    if not isinstance(kind, str):
         raise invalid(f"{path}.type: Field required")
     if kind not in _BLOCK_TYPES:
         tags = ", ".join(f"'{tag}'" for tag in _BLOCK_TYPES)
@@ -142,8 +138,11 @@ def _check_block(block: Any, path: str, role: str, version: str) -> None:
     field = _BLOCK_FIELDS.get(kind)
     if field and field not in block:
         raise invalid(f"{path}.{kind}.{field}: Field required")
+    if kind == "thinking":
+        check_string(block["thinking"], f"{path}.thinking.thinking")
+        check_string(block.get("signature"), f"{path}.thinking.signature")
     if kind == "text":
-        _string(block["text"], f"{path}.text.text")
+        check_string(block["text"], f"{path}.text.text")
         if not block["text"]:
             raise invalid("messages: text content blocks must be non-empty")
     if version == CURRENT_VERSION and kind == "document" and role == "assistant":
@@ -160,15 +159,14 @@ def _check_system(system: Any) -> None:
     for number, block in enumerate(system):
         if not isinstance(block, dict) or block.get("type") != "text":
             raise invalid(f"system.{number}.type: Input should be 'text'")
-        if "text" not in block:
-            raise invalid(f"system.{number}.text: Field required")
+        check_string(block.get("text"), f"system.{number}.text")
 
 
 def _check_thinking(thinking: Any) -> None:
     if thinking is None:
         return
     kind = thinking.get("type") if isinstance(thinking, dict) else None
-    if kind is None:
+    if not isinstance(kind, str):
         raise invalid("thinking: Unable to extract tag using discriminator 'type'")
     if kind not in _THINKING_TAGS:
         tags = ", ".join(f"'{tag}'" for tag in _THINKING_TAGS)
@@ -183,101 +181,7 @@ def _check_thinking(thinking: Any) -> None:
     if kind == "enabled":
         if "budget_tokens" not in thinking:
             raise invalid("thinking.enabled.budget_tokens: Field required")
-        _integer(thinking["budget_tokens"], "thinking.enabled.budget_tokens", minimum=MIN_BUDGET_TOKENS)
-
-
-def _check_output_config(config: Any) -> None:
-    if config is None:
-        return
-    if not isinstance(config, dict):
-        raise invalid("output_config: Input should be a valid dictionary or object to extract fields from")
-    for field in config:
-        if field not in ("effort", "format"):
-            raise invalid(f"output_config.{field}: Extra inputs are not permitted")
-    effort, style = config.get("effort"), config.get("format")
-    if effort is not None and effort not in EFFORT_ORDER:
-        raise invalid("output_config.effort: Input should be 'low', 'medium', 'high', 'xhigh' or 'max'")
-    if style is not None:
-        if not isinstance(style, dict) or style.get("type") != "json_schema":
-            raise invalid("output_config.format.type: Input should be 'json_schema'")
-        if not isinstance(style.get("schema"), dict):
-            raise invalid("output_config.format.schema: Field required")
-
-
-def _check_small_fields(body: dict[str, Any]) -> None:
-    if not isinstance(body.get("stream", False), bool):
-        raise invalid("stream: Input should be a valid boolean")
-    metadata = body.get("metadata")
-    if metadata is not None:
-        if not isinstance(metadata, dict):
-            raise invalid("metadata: Input should be a valid dictionary or object to extract fields from")
-        for field in metadata:
-            if field != "user_id":
-                raise invalid(f"metadata.{field}: Extra inputs are not permitted")
-        user_id = metadata.get("user_id")
-        if user_id is not None:
-            _string(user_id, "metadata.user_id")
-            if len(user_id) > 256:
-                raise invalid("metadata.user_id: String should have at most 256 characters")
-    if body.get("service_tier", "auto") not in ("auto", "standard_only"):
-        raise invalid("service_tier: Input should be 'auto' or 'standard_only'")
-    if body.get("speed") not in (None, "standard", "fast"):
-        raise invalid("speed: Input should be 'standard' or 'fast'")
-    stops = body.get("stop_sequences")
-    if stops is not None:
-        if not isinstance(stops, list):
-            raise invalid("stop_sequences: Input should be a valid list")
-        for number, stop in enumerate(stops):
-            _string(stop, f"stop_sequences.{number}")
-            if not stop.strip():
-                raise invalid("stop_sequences: each stop sequence must contain non-whitespace")
-
-
-def _check_sampling(body: dict[str, Any]) -> None:
-    for field, high in (("temperature", 1), ("top_p", 1)):
-        value = body.get(field)
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise invalid(f"{field}: Input should be a valid number")
-        if value < 0:
-            raise invalid(f"{field}: Input should be greater than or equal to 0")
-        if value > high:
-            raise invalid(f"{field}: Input should be less than or equal to {high}")
-    if body.get("top_k") is not None:
-        _integer(body["top_k"], "top_k", minimum=0)
-
-
-def _check_breakpoints(body: dict[str, Any]) -> None:
-    found = sum(1 for _ in breakpoints(body)) + ("cache_control" in body and body["cache_control"] is not None)
-    if found > MAX_CACHE_BREAKPOINTS:
-        raise invalid(f"A maximum of {MAX_CACHE_BREAKPOINTS} blocks with cache_control may be provided. Found {found}.")
-
-
-def breakpoints(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Every block of tools, system and messages that carries cache_control, in cache order."""
-    blocks: list[Any] = [*(body.get("tools") or ())]
-    system = body.get("system")
-    if isinstance(system, list):
-        blocks += system
-    for message in body["messages"]:
-        if isinstance(message["content"], list):
-            blocks += message["content"]
-    for block in blocks:
-        if isinstance(block, dict) and block.get("cache_control"):
-            yield block
-
-
-def _string(value: Any, path: str) -> None:
-    if not isinstance(value, str):
-        raise invalid(f"{path}: Input should be a valid string")
-
-
-def _integer(value: Any, path: str, *, minimum: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise invalid(f"{path}: Input should be a valid integer")
-    if value < minimum:
-        raise invalid(f"{path}: Input should be greater than or equal to {minimum}")
+        check_integer(thinking["budget_tokens"], "thinking.enabled.budget_tokens", minimum=MIN_BUDGET_TOKENS)
 
 
 def check_version(version: str | None) -> str:

@@ -126,6 +126,8 @@ def _cut_to(request: MessageRequest, composition: Composition) -> Composition:
 
 def cut_to(composition: Composition, max_tokens: int, stop_sequences: tuple[str, ...] = ()) -> Composition:
     """The composition as max_tokens and stop sequences leave it: thinking is cut first, then text."""
+    if max_tokens == 0:  # a request that only warms the prompt cache
+        return Composition(thinking=None, text="", thinking_tokens=0, text_tokens=0, ending=Ending("max_tokens"))
     text, text_share, ending = composition.text, composition.text_tokens, composition.ending
     if not stop_sequences and composition.thinking_tokens + text_share <= max_tokens:
         return composition

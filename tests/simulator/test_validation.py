@@ -4,6 +4,8 @@ import re
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from polythink import facts
 from polythink.simulator.api_errors import ApiError
@@ -156,3 +158,59 @@ def test_counting_needs_no_max_tokens_and_takes_no_stream() -> None:
     assert parse_count(raw, NEW) == parse_message(body(), NEW).input_tokens
     with pytest.raises(ApiError, match=re.escape("stream: Extra inputs are not permitted")):
         parse_count({**raw, "stream": True}, NEW)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5000) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["type", "text", "role", "content", "name", "ttl", "effort", "x"]), inner)
+    ),
+    max_leaves=8,
+)
+OPTIONS = (
+    *("cache_control", "metadata", "output_config", "service_tier", "speed", "stop_sequences"),
+    *("stream", "system", "thinking", "tool_choice", "tools"),
+)
+bodies = st.fixed_dictionaries(
+    {},
+    optional={
+        "model": st.just("claude-haiku-4-5") | json_values,
+        "max_tokens": st.just(2000) | json_values,
+        "messages": st.just(HELLO) | json_values,
+        **dict.fromkeys(OPTIONS, json_values),
+    },
+)
+
+
+@given(st.builds(lambda base, more: {**base, **more}, st.sampled_from([{}, body()]), bodies) | json_values)
+@example(body(tools=5))
+@example(body(tool_choice="any"))
+@example(body(cache_control={"type": "ephemeral", "ttl": "2h"}))
+@example(body(thinking={"type": []}))
+@example(body(messages=[{"role": [], "content": "x"}]))
+def test_any_body_is_parsed_or_refused_but_never_breaks_the_parser(raw: Any) -> None:
+    try:
+        parsed = parse_message(raw, NEW)
+    except ApiError as error:
+        assert error.status in (400, 404)
+    else:
+        assert parsed.facts.model_id == "claude-haiku-4-5"
+
+
+def test_cache_lifetimes_are_in_order_and_at_most_four() -> None:
+    def marked(*lifetimes: str) -> dict[str, Any]:
+        blocks = [
+            {"type": "text", "text": "x", "cache_control": {"type": "ephemeral", "ttl": ttl}} for ttl in lifetimes
+        ]
+        return body(messages=[{"role": "user", "content": blocks}])
+
+    assert parse_message(marked("1h", "5m"), NEW).cached
+    assert "must not come after" in refusal(marked("5m", "1h")).message
+    assert "Found 5" in refusal(marked(*["5m"] * 5)).message
+
+
+def test_prompt_longer_than_the_window_is_refused() -> None:
+    long = [{"role": "user", "content": "word " * 200_000}]
+    assert re.match(r"prompt is too long: \d+ tokens > 200000 maximum", refusal(body(messages=long)).message)
+    assert parse_message(body("claude-sonnet-4-6", messages=long), NEW)
