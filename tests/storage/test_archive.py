@@ -160,10 +160,11 @@ KILLED = """
 
 
 def rows_of(archive: Archive) -> list[dict[str, object]]:
-    return archive.sql(
+    rows: list[dict[str, object]] = archive.sql(
         "SELECT 't' AS kind, sample_index, attempts AS n FROM traces "
         "UNION ALL SELECT status, sample_index, attempt FROM attempts ORDER BY ALL"
     ).to_pylist()
+    return rows
 
 
 def test_landing_killed_between_any_two_steps_and_run_again_leaves_each_row_once(tmp_path: Path) -> None:
