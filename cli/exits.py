@@ -52,3 +52,5 @@ def reported_errors() -> Iterator[None]:
     except PolythinkError as error:
         print(f"polythink: {error}", file=sys.stderr)
         raise typer.Exit(BAD_USAGE if isinstance(error, _USAGE_ERRORS) else STOPPED) from error
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None

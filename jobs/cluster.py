@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -23,6 +25,7 @@ def cluster(address: str | None, *, workers: int | None) -> Iterator[None]:
     """
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     target = address or os.environ.get("RAY_ADDRESS")
+    on_terminate = signal.getsignal(signal.SIGTERM)
     try:
         if target:
             ray.init(address=target, logging_level=logging.ERROR, log_to_driver=False)
@@ -36,6 +39,8 @@ def cluster(address: str | None, *, workers: int | None) -> Iterator[None]:
             )
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ClusterError(f"cannot {'reach Ray at ' + target if target else 'start Ray here'}: {error}") from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, on_terminate)  # Ray has put its own in place, which ends the process on the spot
     try:
         yield
     finally:

@@ -65,6 +65,9 @@ def run_job(
             raise
         except KeyboardInterrupt:
             final = _broken_off(archive, started, "interrupted", "interrupted at once; resume it to go on")
+            tell(final)  # before the votes, for the next signal may be a kill
+            select(archive, work)
+            return final
         tell(final)
         return final
 
