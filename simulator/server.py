@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ from polythink.simulator.service import Simulator, make_mind
 from polythink.simulator.settings import Settings
 
 METER_SECONDS = 1.0  # wall seconds between writes of the meter file
+GC_THRESHOLD = 50_000  # net new objects before the youngest are collected
 SHUTDOWN_SECONDS = 0.5  # wall seconds that open replies are given at exit
 
 
@@ -28,6 +30,7 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     Raises ProblemFileError, LocalMindError, FaultPlanError or OSError before that.
     """
     simulator = Simulator(settings, make_mind(settings), Clock(settings.time_scale), load_plan(settings.faults))
+    spare_the_collector()
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
@@ -43,6 +46,13 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
         await runner.cleanup()
         if settings.meter:
             write_meter(simulator.meter, settings.meter)
+
+
+def spare_the_collector() -> None:
+    """Keep the garbage collector from walking problems and meter, which only grow, over and over."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD)
 
 
 async def _until(stopped: asyncio.Event, meter: Meter, path: Path | None) -> None:

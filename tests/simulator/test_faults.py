@@ -1,6 +1,8 @@
 """Fault plans: every kind does what it says to a real client, and decisions do not depend on who comes first."""
 
+import time
 from pathlib import Path
+from typing import Any
 
 import anthropic
 import httpx2
@@ -103,6 +105,56 @@ def test_fault_of_the_first_attempt_spares_the_retry(client: anthropic.Anthropic
     with pytest.raises(anthropic.OverloadedError):
         stream(client, "case-once", "first")
     assert stream(client, "case-once", "first").stop_reason is not None
+
+
+def simulated(tmp_path: Path, *rules: Any) -> SimulatorProcess:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(yaml.safe_dump({"faults": list(rules)}))
+    return SimulatorProcess.start(["--faults", str(plan), "--tier", "start", "--time-scale", "10", "--control"])
+
+
+def test_lost_batch_reply_leaves_a_batch_that_can_be_found(tmp_path: Path) -> None:
+    with simulated(tmp_path, {"kind": "lost_batch_reply"}, {"kind": "batch_not_found", "times": 1}) as simulator:
+        client = anthropic.Anthropic(api_key="k", base_url=simulator.base_url, max_retries=0)
+        entry = {"custom_id": "a", "params": {**ASK, "messages": [{"role": "user", "content": "Hi"}]}}
+        with pytest.raises(anthropic.APIConnectionError):
+            client.messages.batches.create(requests=[entry])  # type: ignore[list-item]
+        [found] = client.messages.batches.list().data
+        with pytest.raises(anthropic.NotFoundError):
+            client.messages.batches.retrieve(found.id)
+        assert client.messages.batches.retrieve(found.id).request_counts.processing in (0, 1)
+
+
+def test_missing_headers_slow_start_and_stall_leave_the_reply_whole(tmp_path: Path) -> None:
+    rules = (
+        {"kind": "missing_headers", "prompt": "case-missing"},
+        {"kind": "slow_start", "seconds": 5, "prompt": "case-slow"},
+        {"kind": "stall", "seconds": 5, "prompt": "case-stall"},
+    )
+    with simulated(tmp_path, *rules) as simulator:
+        client = anthropic.Anthropic(api_key="k", base_url=simulator.base_url, max_retries=0)
+        messages = [{"role": "user", "content": "case-missing"}]
+        raw = client.messages.with_raw_response.create(**ASK, messages=messages)  # type: ignore[call-overload]
+        assert not [name for name in raw.headers if name.startswith("anthropic-ratelimit")]
+        for prompt in ("case-slow", "case-stall"):
+            started = time.monotonic()
+            assert stream(client, prompt).stop_reason is not None
+            assert time.monotonic() - started > 0.5  # 5 seconds, ten times as fast
+
+
+def test_plan_can_be_replaced_while_it_runs_only_where_that_was_asked_for(tmp_path: Path) -> None:
+    def put(base_url: str, plan: object) -> int:
+        return httpx2.put(f"{base_url}/_simulator/faults", json=plan).status_code
+
+    with simulated(tmp_path) as simulator:
+        client = anthropic.Anthropic(api_key="k", base_url=simulator.base_url, max_retries=0)
+        assert stream(client, "Hi").stop_reason
+        assert put(simulator.base_url, {"faults": [{"kind": "gremlin"}]}) == 400
+        assert put(simulator.base_url, {"faults": [{"kind": "overloaded"}]}) == 200
+        with pytest.raises(anthropic.OverloadedError):
+            stream(client, "Hi")
+    with SimulatorProcess.start() as simulator:
+        assert put(simulator.base_url, {"faults": []}) == 403
 
 
 @given(st.permutations([f"s{n}" for n in range(30)]), st.integers(0, 5))

@@ -5,6 +5,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -263,6 +264,20 @@ def test_local_mind_that_stops_early_ends_its_turn() -> None:
     items = asyncio.run(generated(ScriptedEngine(5), request("Hi.", 1024, max_tokens=1200)))
     assert items[-1] == Ending("end_turn")
     assert sum(item.tokens for item in items if isinstance(item, Delta)) < 30
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("xllamacpp") is None, reason="run `make demo-local` to install the local model")
+def test_the_real_local_model_thinks_and_answers() -> None:
+    async def reply() -> list[Delta | Ending]:
+        asked = request(f"What is 2 + 3? {BOXED}", 1024, max_tokens=1400)
+        return [item async for item in LocalMind(slots=1).compose(asked, 0)]
+
+    items = asyncio.run(reply())
+    text = "".join(item.text for item in items if isinstance(item, Delta) and item.kind == "text")
+    assert text.startswith("The final answer is \\boxed{")
+    assert sum(item.tokens for item in items if isinstance(item, Delta) and item.kind == "thinking") <= 1024
+    assert isinstance(items[-1], Ending)
 
 
 def test_missing_weights_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
