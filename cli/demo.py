@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from polythink.explorer.figures import write_figures
-from polythink.explorer.report import write_report
 
 from polythink.cli.console import stdout_console
 from polythink.cli.exits import STOPPED, exit_code, reported_errors
 from polythink.cli.options import ArchiveOption, open_archive
 from polythink.cli.results import rich_table
 from polythink.cli.run import print_summary, run_watched
+from polythink.explorer.figures import write_figures
+from polythink.explorer.report import write_report
 from polythink.jobs.load import load_job
 from polythink.jobs.workload import store
 from polythink.simulator.process import SimulatorProcess, SimulatorStartError
@@ -75,7 +75,8 @@ def _simulator_options(mind: DemoMind, job_file: Path) -> list[str]:
 def _print_query(archive: Archive, job_id: str) -> None:
     console = stdout_console()
     query = _QUERY.format(job_id=job_id)
-    console.print(f'\npolythink query "{query}"\n', highlight=False, markup=False, soft_wrap=True)
+    command = f'polythink query --archive {archive.root} "{query}"'
+    console.print(f"\n{command}\n", highlight=False, markup=False, soft_wrap=True)
     console.print(rich_table(archive.sql(query)))
 
 
