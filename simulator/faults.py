@@ -67,6 +67,7 @@ class Fault:
     times: int | None = None  # at most this often in all; None: without end
     attempts: int | None = None  # only the first so many requests of a sample; None: all
     status: int | None = None  # for kind "status"
+    error_code: str | None = None  # `details.error_code`, which clients tell special errors by
     message: str | None = None
     retry_after: int | None = None  # seconds
     seconds: float = 30.0  # for slow_start and stall
@@ -80,7 +81,10 @@ class Fault:
         if retry_after is None and self.kind in ("ramp_limit", "concurrency_limit"):
             retry_after = 5
         return ApiError(
-            status, self.message or default, error_code=_ERROR_CODES.get(self.kind), retry_after=retry_after
+            status,
+            self.message or default,
+            error_code=self.error_code or _ERROR_CODES.get(self.kind),
+            retry_after=retry_after,
         )
 
 
