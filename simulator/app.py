@@ -75,6 +75,8 @@ class _Face:
                 return self._refused(error, request, request_id)
             except web.HTTPRequestEntityTooLarge:
                 return self._refused(ApiError(413, "Request exceeds the maximum size"), request, request_id)
+            except ConnectionError:  # the client is gone: nobody to answer
+                raise
             except Exception:  # a mistake of ours: told as the API tells its own, and not hidden
                 traceback.print_exc()
                 return self._refused(ApiError(500, "Internal server error"), request, request_id)

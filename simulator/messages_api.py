@@ -132,6 +132,8 @@ class _Stream:
     async def _send_deltas(self, response: web.StreamResponse) -> bool:
         """Send the reply up to its ending. False if it was interrupted for good."""
         self._waiting.append(self._encoder.start())
+        if not self._at_once:
+            await self._flush(response)
         sent = 0
         try:
             async for delta in self._simulator.pieces(self._generation):

@@ -159,9 +159,11 @@ class Simulator:
         generation.visit.begun()
         if isinstance(source, Composition):
             pace = self.settings.pace if generation.admission.lane == "live" else 0.0
+            due = self.clock.now()  # by deadline, so that the time spent on a delta is not added to the pace
             for delta in self._cut(source, pace):
                 if pace:
-                    await self.clock.sleep(delta.tokens / pace)
+                    due += delta.tokens / pace
+                    await self.clock.sleep(due - self.clock.now())
                 self._bill(generation, delta)
                 yield delta
             generation.ending = source.ending
