@@ -121,7 +121,7 @@ class Sampling:
             self._lose_patience(failure.message)
         if failure is not None and failure.disposition == "stop_job":
             self.end("stopped", f"the API refuses: {failure.message}")
-        return self._scheduler.settle(result, time.time())
+        return self._scheduler.settle(result, time.time(), may_give_up=self._was_answered)
 
     def _lose_patience(self, message: str) -> None:
         now = time.monotonic()

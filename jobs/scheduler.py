@@ -73,13 +73,16 @@ class Scheduler:
         if ordinal is not None:
             self.put_back(ordinal)
 
-    def settle(self, result: Result, now: float) -> Attempt | None:
-        """Take a result in. Returns the attempt as it must be recorded; None if its sample was already finished."""
+    def settle(self, result: Result, now: float, *, may_give_up: bool = True) -> Attempt | None:
+        """Take a result in. Returns the attempt as it must be recorded; None if its sample was already finished.
+
+        Unless it `may_give_up`, the last strike does not count: it was not the sample's fault.
+        """
         ordinal = self.grid.ordinal(result.attempt.key)
         if ordinal is None or ordinal in self.done:
             return None
         self._out.discard(ordinal)
-        attempt = self._judged(ordinal, result)
+        attempt = self._judged(ordinal, result, may_give_up)
         if attempt.is_final:
             self.done.add(ordinal)
             self._attempts.pop(ordinal, None)
@@ -96,13 +99,14 @@ class Scheduler:
             return heapq.heappop(self._waiting)[1]
         return next(self._owed, None)
 
-    def _judged(self, ordinal: int, result: Result) -> Attempt:
+    def _judged(self, ordinal: int, result: Result, may_give_up: bool) -> Attempt:
         """The attempt, given up if this was its sample's last strike. A 429 is no strike: it is ours."""
         failure = result.failure
         if failure is None or failure.disposition != "retry" or failure.limited:
             return result.attempt
         strikes = self._strikes[ordinal] = self._strikes.get(ordinal, 0) + 1
-        return replace(result.attempt, status="failed") if strikes >= self._max_strikes else result.attempt
+        is_last = strikes >= self._max_strikes and may_give_up
+        return replace(result.attempt, status="failed") if is_last else result.attempt
 
     def _delay(self, ordinal: int, result: Result) -> float:
         failure = result.failure

@@ -22,16 +22,19 @@ from polythink.workers.tasks import Endpoint, Failure, Result, Task
 SIMULATOR_HEADER = "x-polythink-simulator"
 IDLE_TIMEOUT_S = 300.0  # between two bytes; the API pings far more often
 CONNECT_TIMEOUT_S = 30.0
+SDK_KEY_ENV = "ANTHROPIC_API_KEY"
 NO_KEY = "none"  # what is sent to a server that needs no key
 
 
 def make_client(endpoint: Endpoint, connections: int) -> anthropic.AsyncAnthropic:
     """A client for `connections` streams at once. Retries are ours, so the SDK makes none.
 
-    A server of the user's own may need no key; the SDK then still wants a word to send.
+    A server of the user's own may need no key; the SDK then still wants a word to send. Where the job names a variable
+    of its own, no other credential is taken in its place.
     """
     base_url = endpoint.base_url or os.environ.get("ANTHROPIC_BASE_URL")
-    key = os.environ.get(endpoint.api_key_env) or (NO_KEY if base_url else None)
+    absent = None if endpoint.api_key_env == SDK_KEY_ENV else ""  # None: the SDK looks for what else it knows
+    key = os.environ.get(endpoint.api_key_env) or (NO_KEY if base_url else absent)
     return anthropic.AsyncAnthropic(
         api_key=key,
         base_url=base_url,

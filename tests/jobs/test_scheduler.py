@@ -144,6 +144,16 @@ def test_a_429_is_no_strike_and_waits_as_long_as_it_was_told() -> None:
     assert not scheduler.is_finished
 
 
+def test_a_failure_that_is_not_the_samples_fault_never_gives_it_up() -> None:
+    scheduler = one_sample()
+    for number in range(1, 3 * STRIKES):
+        now = number * 2 * CEILING_S
+        assert scheduler.next_due(now)
+        attempt = scheduler.settle(result(scheduler.grid.key(0), number, OVERLOAD), now, may_give_up=False)
+        assert attempt is not None and attempt.status == "retry"
+    assert not scheduler.is_finished
+
+
 def test_a_refused_job_costs_no_sample_its_life() -> None:
     scheduler = one_sample()
     assert scheduler.next_due(0.0)

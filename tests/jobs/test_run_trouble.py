@@ -1,0 +1,116 @@
+"""A run against servers that misbehave: what may pass is waited out, what will not pass ends clearly."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+from polythink.storage.archive import Archive
+from tests.running import EXACTLY_ONCE, job_file, one_row, run
+from tests.scripted_server import Reply, Request, ScriptedServer, message_events, refusal, streamed
+
+WHOLE = streamed(message_events())
+STORM = [
+    refusal(529, "overloaded_error"),
+    refusal(500, "api_error"),
+    WHOLE.first(300),
+    WHOLE.first(300, "broken"),
+    WHOLE.first(200, "reset"),
+    Reply(status=200, ending="reset"),
+    Reply(headers={"content-type": "text/event-stream"}, body=b"event: message_start\ndata: {oops\n\n"),
+]
+
+
+def test_a_storm_passes_and_one_bad_problem_fails_alone(tmp_path: Path) -> None:
+    seen: Counter[str] = Counter()
+
+    def script(request: Request) -> Reply:
+        seen[request.sample] += 1
+        if "(bad)" in request.prompt:
+            return refusal(400, "invalid_request_error", "this prompt is not allowed")
+        number = sum(map(ord, request.sample)) + seen[request.sample]
+        return STORM[number % len(STORM)] if seen[request.sample] <= 2 else WHOLE
+
+    archive = Archive(tmp_path / "archive")
+    with ScriptedServer(script) as server:
+        state, _ = run(archive, job_file(tmp_path, server.base_url, problems=("a", "bad", "c")))
+        asked = len(server.requests)
+    assert (state.status, state.done, state.failed) == ("done", 30, 10)
+    assert one_row(archive, EXACTLY_ONCE) == {"rows": 30, "samples": 30, "failed": 10}
+    outcomes = archive.sql(
+        "SELECT DISTINCT problem_id, outcome, correct, attempts FROM traces ORDER BY ALL"
+    ).to_pylist()
+    assert [tuple(row.values()) for row in outcomes] == [
+        ("a", "answered", True, 3),
+        ("bad", "failed", None, 1),
+        ("c", "answered", True, 3),
+    ]
+    rows = one_row(archive, "SELECT count(*) AS n, count(*) FILTER (status = 'retry') AS retries FROM attempts")
+    assert rows == {"n": asked, "retries": 40} and asked == 70
+    assert state.retries == 40
+    bad = one_row(archive, "SELECT any_value(error_message) AS why FROM traces WHERE outcome = 'failed'")
+    assert bad == {"why": "this prompt is not allowed"}
+
+
+def test_a_server_that_never_works_costs_each_sample_its_retries_and_no_more(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "archive")
+    with ScriptedServer(lambda request: refusal(500, "api_error", "broken")) as server:
+        state, _ = run(archive, job_file(tmp_path, server.base_url, problems=("a",), samples=4, retries=2))
+        asked = Counter(request.sample for request in server.requests)
+    assert (state.status, state.failed) == ("done", 4)
+    assert set(asked.values()) == {2}
+    assert one_row(archive, "SELECT bool_and(outcome = 'failed' AND attempts = 2) AS given_up FROM traces")["given_up"]
+
+
+def test_a_429_slows_the_run_and_fails_nothing(tmp_path: Path) -> None:
+    seen: Counter[str] = Counter()
+
+    def script(request: Request) -> Reply:
+        seen[request.sample] += 1
+        limited = seen[request.sample] == 1 and len(seen) <= 3
+        return refusal(429, "rate_limit_error", headers={"retry-after": "1"}) if limited else WHOLE
+
+    archive = Archive(tmp_path / "archive")
+    with ScriptedServer(script) as server:
+        state, _ = run(archive, job_file(tmp_path, server.base_url, problems=("a",), retries=1))
+    assert (state.status, state.done, state.failed) == ("done", 10, 0)
+    assert state.retries == one_row(archive, "SELECT count(*) AS n FROM attempts WHERE http_status = 429")["n"] > 0
+
+
+def test_a_refused_key_stops_at_once_and_can_go_on(tmp_path: Path) -> None:
+    archive, refused = Archive(tmp_path / "archive"), [True]
+    reply = refusal(401, "authentication_error", "invalid bearer token")
+    with ScriptedServer(lambda request: reply if refused[0] else WHOLE) as server:
+        path = job_file(tmp_path, server.base_url, samples=40)
+        state, _ = run(archive, path)
+        asked = len(server.requests)
+        assert state.status == "stopped"
+        assert state.reason == "the API refuses: invalid bearer token"
+        assert (state.done, state.failed) == (0, 0)
+        assert asked <= 2 * 8, "only what was in flight or on its way"
+        refused[0] = False
+        state, _ = run(archive, path)
+        assert (state.status, state.done, state.failed) == ("done", 120, 0)
+        assert len(server.requests) == asked + 120
+    assert one_row(archive, EXACTLY_ONCE) == {"rows": 120, "samples": 120, "failed": 0}
+    assert one_row(archive, "SELECT max(attempts) AS n FROM traces")["n"] >= 2, "numbering goes on over runs"
+
+
+def test_a_missing_key_stops_with_the_name_of_the_variable(tmp_path: Path) -> None:
+    assert "NO_SUCH_KEY" not in os.environ
+    endpoint = {"api_key_env": "NO_SUCH_KEY"}
+    state, _ = run(Archive(tmp_path / "archive"), job_file(tmp_path, "http://unused", endpoint=endpoint))
+    assert state.status == "stopped"
+    assert state.reason is not None and "NO_SUCH_KEY" in state.reason
+
+
+def test_an_endpoint_that_never_answers_stops_with_a_clear_reason(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "archive")
+    path = job_file(tmp_path, "http://127.0.0.1:9", retries=1)
+    state, _ = run(archive, path, patience_s=1.0)
+    assert state.status == "stopped"
+    assert state.reason is not None
+    assert "no endpoint answers" in state.reason and "check base_url" in state.reason
+    assert (state.done, state.failed) == (0, 0)
+    assert one_row(archive, "SELECT count(*) AS n FROM traces") == {"n": 0}
