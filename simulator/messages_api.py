@@ -117,9 +117,7 @@ class _Stream:
     def _send_at_once(self) -> web.StreamResponse:
         """All events in one write: what a reply costs decides how many of them a rehearsal can have."""
         encoder, generation = self._encoder, self._generation
-        events = [encoder.start()]
-        events += [encoder.delta(delta) for delta in self._simulator.burst(generation)]
-        events.append(self._finish())
+        events = (encoder.start(), encoder.run(self._simulator.burst(generation)), self._finish())
         response = web.Response(body="".join(events).encode("utf-8", "replace"), headers=self._headers)
         response.enable_chunked_encoding()
         return response

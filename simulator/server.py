@@ -7,6 +7,7 @@ import gc
 import json
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from polythink.simulator.meter import Meter
 from polythink.simulator.service import Simulator, make_mind
 from polythink.simulator.settings import Settings
 
-METER_SECONDS = 1.0  # wall seconds between writes of the meter file
+METER_SECONDS = 1.0  # least wall seconds between writes of the meter file
+METER_SHARE = 0.02  # most of the time that writing it may take: a long meter is written less often
 GC_THRESHOLD = 50_000  # net new objects before the youngest are collected
 SHUTDOWN_SECONDS = 0.5  # wall seconds that open replies are given at exit
 
@@ -57,9 +59,11 @@ def spare_the_collector() -> None:
 
 async def _until(stopped: asyncio.Event, meter: Meter, path: Path | None) -> None:
     while path is not None and not stopped.is_set():
+        started = time.perf_counter()
         write_meter(meter, path)
+        pause = max(METER_SECONDS, (time.perf_counter() - started) / METER_SHARE)
         try:
-            await asyncio.wait_for(stopped.wait(), METER_SECONDS)
+            await asyncio.wait_for(stopped.wait(), pause)
         except TimeoutError:
             continue
     await stopped.wait()

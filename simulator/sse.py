@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from polythink.simulator import wire
@@ -38,6 +41,22 @@ class EventEncoder:
         if not delta.text:
             return opening
         return opening + wire.block_delta(self._head, delta.text)
+
+    def run(self, deltas: Iterable[Delta]) -> str:
+        """Many deltas at once: the same events as one by one, for less."""
+        events: list[str] = []
+        for kind, group in groupby(deltas, key=_kind):
+            first, *rest = group
+            events.append(self.delta(first))
+            if kind == "text" or (kind == "thinking" and not self._omitted):
+                head, block_delta = self._head, wire.block_delta
+                events += [block_delta(head, delta.text) for delta in rest if delta.text]
+                if kind == "thinking":
+                    self._shown += [delta.text for delta in rest]
+                    self._hidden_tokens += sum([delta.tokens for delta in rest])
+            else:
+                events += [self.delta(delta) for delta in rest]
+        return "".join(events)
 
     def finish(self, ending: Ending, output_tokens: int, thinking_tokens: int) -> str:
         usage = {
@@ -77,6 +96,7 @@ class EventEncoder:
         return signed + wire.block_stop(self._index)
 
 
+_kind = attrgetter("kind")
 _FIELDS: dict[DeltaKind, tuple[str, str]] = {
     "text": ("text_delta", "text"),
     "thinking": ("thinking_delta", "thinking"),

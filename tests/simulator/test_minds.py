@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -23,6 +24,7 @@ from polythink.simulator.parse import parse_message
 from polythink.simulator.problems import KnownProblem, ProblemFileError, ProblemIndex, load_problems
 from polythink.simulator.replay import load_replay
 from polythink.simulator.request import MessageRequest
+from polythink.simulator.sse import EventEncoder
 from polythink.simulator.synthetic import SyntheticMind
 
 DATA = Path(__file__).parents[3] / "shared/data"
@@ -162,6 +164,23 @@ def test_cutting_a_reply_keeps_every_token_and_letter(
     assert "".join(delta.text for delta in cut if delta.kind == "thinking") == whole.thinking
     assert "".join(delta.text for delta in cut if delta.kind == "text") == whole.text
     assert sum(delta.tokens for delta in cut) == thinking_tokens + text_tokens
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["thinking", "text", "redacted"]), st.text(max_size=5), st.integers(0, 9))),
+    st.sampled_from(["summarized", "omitted"]),
+)
+def test_events_made_at_once_are_those_made_one_by_one(made: list[Any], display: str) -> None:
+    thinking = {"type": "enabled", "budget_tokens": 1024, "display": display}
+    asked = request("Hi", thinking=thinking)
+    pieces = [Delta(kind, text, tokens) for kind, text, tokens in made]
+    one_by_one, at_once = EventEncoder(asked, {}), EventEncoder(asked, {})
+
+    def shape(stream: str) -> list[str]:
+        opaque = re.sub(r'"(signature|data)":"[^"]+"', r'"\1":""', stream)
+        return [line.rstrip(" }") for line in opaque.splitlines()]
+
+    assert shape("".join(map(one_by_one.delta, pieces))) == shape(at_once.run(pieces))
 
 
 @given(st.lists(st.sampled_from("abcde"), max_size=40))
