@@ -49,6 +49,8 @@ def request_of(name: str) -> dict[str, Any]:
     for params in [entry["params"] for entry in body.get("requests", [])] or [body]:
         if params["model"].startswith(RETIRED):
             params["model"] = STAND_IN
+        if "max_tokens" in params:  # a drawn length of thinking must not cut the twin short
+            params["max_tokens"] = 64_000
     return body
 
 
