@@ -31,6 +31,7 @@ BASE_ABILITY = 1.5  # log-odds of a mid-strength model on a problem of middle di
 _LINE_ABILITY = {"haiku": -0.25, "sonnet": 0.1, "opus": 0.35, "fable": 0.7, "mythos": 0.7}
 _ABILITY_PER_VERSION = 0.35
 _EFFORT_SCALE = {"low": 0.3, "medium": 0.6, "high": 1.0, "xhigh": 1.5, "max": 2.2}
+_SKIPPING = {"low": 0.5, "medium": 0.2}  # share of easy problems answered without thinking, in adaptive mode
 _SPOKEN_LEVELS = {"easy": -1.2, "medium": 0.0, "hard": 1.2, "very hard": 2.0}
 
 
@@ -100,6 +101,9 @@ def ability(model: ModelFacts) -> float:
 def thinking_tokens(request: MessageRequest, latent: Latent, rng: random.Random) -> int:
     """How long this draw thinks, in tokens: may stop early, and is cut near its budget, which is a soft target."""
     if request.mode == "none":
+        return 0
+    easy = latent.difficulty < 0 and request.mode == "adaptive"
+    if easy and rng.random() < _SKIPPING.get(request.effort or "", 0.0):
         return 0
     scale = _EFFORT_SCALE[request.effort] if request.effort else 1.0
     length = latent.need * scale * math.exp(rng.gauss(0, NEED_SPREAD))

@@ -67,7 +67,7 @@ class SyntheticMind:
             text_tokens=text_tokens(text, request.facts.tokenizer_scale),
             ending=Ending("tool_use" if tool else "end_turn"),
             tool=tool["name"] if tool else None,
-            lead=request.facts.leading_text if request.mode == "adaptive" else "",
+            lead=request.facts.leading_text if tokens and request.mode == "adaptive" else "",
             redacted=bool(tokens) and (rng.random() < self._redacted or request.mentions(_REDACT_TRIGGER)),
         )
         return _cut_to(request, composition)

@@ -121,6 +121,17 @@ def test_effort_moves_the_amount_of_thinking() -> None:
     assert amounts == sorted(amounts)
 
 
+def test_adaptive_thinking_may_be_left_out_at_lower_efforts_only() -> None:
+    mind = SyntheticMind(ProblemIndex(PROBLEMS), refusals=0)
+
+    def unthought(effort: str) -> int:
+        settings: Any = {"thinking": {"type": "adaptive"}, "output_config": {"effort": effort}}
+        asked = [request(f"Question {n}?", model="claude-opus-4-6", **settings) for n in range(60)]
+        return sum(mind.compose(one, 0).thinking is None for one in asked)
+
+    assert unthought("low") > unthought("medium") > unthought("high") == 0
+
+
 def test_harder_rows_are_solved_less_often() -> None:
     easy = [problem(number, "5", level=1) for number in range(60)]
     hard = [problem(number, "5", level=5) for number in range(60)]
