@@ -21,9 +21,8 @@ from polythink.cli.console import stdout_console
 from polythink.cli.exits import BAD_USAGE, reported_errors
 from polythink.cli.options import ArchiveOption, JobName, JsonOption, open_archive
 from polythink.explorer.labels import clean
+from polythink.jobs.selection import select as select_answers
 from polythink.jobs.workload import recall
-from polythink.selectors.registry import parse_selector
-from polythink.selectors.stage import select_job
 from polythink.storage.archive import Archive
 
 _CELL = 60  # characters of a cell shown in a table
@@ -124,20 +123,13 @@ def select(
         where = open_archive(archive)
         work = recall(where, where.resolve(job))
         try:
-            chosen = [parse_selector(value) for value in selectors or work.job.select]
-            done = select_job(
-                where, work.job_id, selectors=chosen, equivalence=work.job.answer.equivalence, seed=work.job.seed
-            )
+            names, done = select_answers(where, work, selectors)
         except ValueError as error:
             print(f"polythink: --with: {error}", file=sys.stderr)
             raise typer.Exit(BAD_USAGE) from error
-    names = [selector.name for selector in chosen]
     if as_json:
-        print(
-            json.dumps(
-                {"job_id": work.job_id, "selectors": names, "samples": done.samples, "selections": done.selections}
-            )
-        )
+        counts = {"samples": done.samples, "selections": done.selections}
+        print(json.dumps({"job_id": work.job_id, "selectors": names, **counts}))
         return
     accuracy = where.sql(_SELECTED, [work.job_id, names])
     print(f"{done.selections:,} selections over {done.samples:,} samples of {work.job_id}")

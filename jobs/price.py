@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 from polythink import facts
 from polythink.jobs.prompt import render
-from polythink.jobs.requests import OVERHEAD_TOKENS
-from polythink.jobs.run import endpoints
+from polythink.jobs.requests import OVERHEAD_TOKENS, endpoints
 from polythink.jobs.workload import Workload
 from polythink.records import Arm, Usage
 from polythink.storage.archive import Archive
-from polythink.workers.sampling import price
+from polythink.workers.prices import price
 
 BYTES_PER_TOKEN = 4  # of English prose, roughly
 SHORT_ANSWER_TOKENS = 50

@@ -9,12 +9,27 @@ from typing import Any
 from polythink import facts
 from polythink.jobs.arms import request_body
 from polythink.jobs.prompt import render
+from polythink.jobs.workload import Workload
 from polythink.records import Arm, Problem, SampleKey, Usage
-from polythink.workers.sampling import price
+from polythink.workers.prices import price
 from polythink.workers.tasks import Endpoint, Task
 
 OVERHEAD_TOKENS = 512  # what the API may add around a prompt, generously
 _KEPT_BODIES = 4_096
+
+
+def endpoints(work: Workload) -> dict[str, Endpoint]:
+    """The job's endpoints by name, as workers take them."""
+    return {
+        name: Endpoint(
+            name=name,
+            base_url=spec.base_url,
+            api_key_env=spec.api_key_env,
+            timeout_s=work.job.timeout_s,
+            prices=(spec.prices.input, spec.prices.output) if spec.prices else None,
+        )
+        for name, spec in work.job.endpoints.items()
+    }
 
 
 class Requests:

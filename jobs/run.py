@@ -18,20 +18,18 @@ from polythink.jobs.cluster import cluster, default_workers
 from polythink.jobs.control import Control
 from polythink.jobs.crew import Crew
 from polythink.jobs.keeper import Keeper, Reader
-from polythink.jobs.requests import Requests
+from polythink.jobs.requests import Requests, endpoints
 from polythink.jobs.sampling import PATIENCE_S, Sampling, Watch
+from polythink.jobs.selection import select
 from polythink.jobs.spec_parts import PythonGrade
 from polythink.jobs.standing import Standing, standing
 from polythink.jobs.workload import Workload, grade_function
 from polythink.records import Arm, Problem
 from polythink.selectors.grading import Grader
-from polythink.selectors.registry import parse_selector
 from polythink.selectors.sandbox import SandboxLimits
-from polythink.selectors.stage import select_job
 from polythink.storage import landing
 from polythink.storage.archive import Archive
 from polythink.storage.state import JobState, Status
-from polythink.workers.tasks import Endpoint
 
 
 def run_job(
@@ -70,31 +68,6 @@ def run_job(
             return final
         tell(final)
         return final
-
-
-def select(archive: Archive, work: Workload) -> None:
-    """Write selections and curves by the job's own selectors."""
-    select_job(
-        archive,
-        work.job_id,
-        selectors=[parse_selector(value) for value in work.job.select],
-        equivalence=work.job.answer.equivalence,
-        seed=work.job.seed,
-    )
-
-
-def endpoints(work: Workload) -> dict[str, Endpoint]:
-    """The job's endpoints by name, as workers take them."""
-    return {
-        name: Endpoint(
-            name=name,
-            base_url=spec.base_url,
-            api_key_env=spec.api_key_env,
-            timeout_s=work.job.timeout_s,
-            prices=(spec.prices.input, spec.prices.output) if spec.prices else None,
-        )
-        for name, spec in work.job.endpoints.items()
-    }
 
 
 def _run(

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = ("cli", "jobs", "workers", "selectors", "storage", "simulator", "explorer")
 SHARED = {"records", "errors", "facts"}
 ARROWS: dict[str, set[str]] = {
-    "cli": {"jobs", "explorer", "simulator", "selectors", "storage"},  # every command opens an archive, and `select` votes
+    "cli": {"jobs", "explorer", "simulator", "storage"},  # every command opens an archive
     "jobs": {"workers", "selectors", "storage"},
     "workers": {"storage"},
     "selectors": {"storage"},

@@ -13,9 +13,9 @@ from typing import Any
 import anthropic
 import httpx2
 
-from polythink import facts
-from polythink.records import Attempt, AttemptStatus, Usage
+from polythink.records import Attempt, AttemptStatus
 from polythink.workers.failures import CUT_STREAM, classify_exception, classify_streamed
+from polythink.workers.prices import price
 from polythink.workers.replies import Reply
 from polythink.workers.tasks import Endpoint, Failure, Result, Task
 
@@ -137,11 +137,3 @@ def _status(failure: Failure | None) -> AttemptStatus:
     if failure is None:
         return "complete"
     return "failed" if failure.disposition == "give_up" else "retry"
-
-
-def price(endpoint: Endpoint, model: str, usage: Usage) -> float | None:
-    """USD for a usage: by the endpoint's own prices if it has them, else by the facts table; None if unknown."""
-    if endpoint.prices is None:
-        return facts.cost_usd(model, usage)
-    total_input = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens
-    return (total_input * endpoint.prices[0] + usage.output_tokens * endpoint.prices[1]) / 1e6
