@@ -1,0 +1,113 @@
+"""A job may ask for more; what would mix unlike samples is refused, and named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polythink.jobs.changes import unlike
+from polythink.jobs.spec import Job
+from polythink.records import Arm, Problem, Reasoning
+
+ARMS = tuple(
+    Arm(
+        arm_id=name,
+        endpoint="default",
+        model="claude-haiku-4-5",
+        reasoning=Reasoning(kind="none"),
+        max_tokens=1000,
+        system=None,
+        template="{{ problem }}",
+        ordinal=ordinal,
+    )
+    for ordinal, name in enumerate("ab")
+)
+PROBLEMS = tuple(
+    Problem(problem_id=f"p{n}", gold="4", fields={"problem": "2 + 2", "n": n}, ordinal=n) for n in range(3)
+)
+
+
+def job(**changes: Any) -> Job:
+    arms = [{"model": "claude-haiku-4-5", "reasoning": "none"}]
+    return Job.model_validate({"name": "j", "problems": {"path": "p.jsonl"}, "arms": arms, "samples": 4, **changes})
+
+
+def differences(
+    asked: Job | None = None, arms: tuple[Arm, ...] = ARMS, problems: tuple[Problem, ...] = PROBLEMS
+) -> list[str]:
+    return unlike(job(), ARMS, PROBLEMS, asked or job(), arms, problems)
+
+
+@given(st.integers(4, 1000), st.permutations(ARMS), st.permutations(PROBLEMS))
+def test_more_of_anything_in_any_order_is_welcome(samples: int, arms: list[Arm], problems: list[Problem]) -> None:
+    another_arm = replace(ARMS[0], arm_id="c", max_tokens=5, ordinal=9)
+    another_problem = replace(PROBLEMS[0], problem_id="p9", gold=None, ordinal=9)
+    assert differences(job(samples=samples), (*arms, another_arm), (another_problem, *problems)) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"concurrency": 3},
+        {"workers": 2},
+        {"cap": {"usd": 3.0}},
+        {"retries": 1},
+        {"timeout_s": 5.0},
+        {"seed": 4},
+        {"select": ["first"]},
+        {"endpoint": {"base_url": "http://elsewhere"}},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_what_makes_no_sample_unlike_another_may_change(changes: dict[str, Any]) -> None:
+    assert differences(job(**changes)) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"samples": 3}, "samples: was 4, is 3"),
+        ({"answer": {"extract": "verbatim"}}, "answer: was"),
+        ({"answer": {"equivalence": "string"}}, "answer: was"),
+        ({"grade": "none"}, "grade: was 'auto', is 'none'"),
+        ({"grade": {"python": "files/g-1234.py:grade"}}, "grade: was 'auto'"),
+    ],
+)
+def test_fewer_samples_or_another_reading_is_refused_by_name(changes: dict[str, Any], named: str) -> None:
+    (found,) = differences(job(**changes))
+    assert found.startswith(named)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("model", "claude-opus-4-6"),
+        ("reasoning", Reasoning(kind="budget_tokens", budget_tokens=1024)),
+        ("max_tokens", 999),
+        ("system", "Be brief."),
+        ("template", "{{ problem }}!"),
+    ],
+)
+def test_an_arm_that_samples_differently_is_refused_by_name(field: str, value: Any) -> None:
+    (found,) = differences(arms=(ARMS[0], replace(ARMS[1], **{field: value})))
+    assert found.startswith(f"arm b, {field}: was ")
+
+
+@pytest.mark.parametrize(("field", "value"), [("gold", "5"), ("gold", None), ("fields", {"problem": "3 + 3"})])
+def test_a_problem_that_changed_is_refused_by_name(field: str, value: Any) -> None:
+    (found,) = differences(problems=(PROBLEMS[0], replace(PROBLEMS[1], **{field: value}), PROBLEMS[2]))
+    assert found == f"problem p1: its {field} changed"
+
+
+def test_what_is_gone_is_refused_by_name() -> None:
+    assert differences(arms=ARMS[:1], problems=PROBLEMS[1:]) == ["arm b: is gone", "problem p0: is gone"]
+
+
+def test_many_differences_are_counted_beyond_the_first() -> None:
+    many = tuple(replace(PROBLEMS[0], problem_id=str(n)) for n in range(25))
+    found = unlike(job(), ARMS, many, job(), ARMS, ())
+    assert len(found) == 11 and found[-1] == "... and 15 more"

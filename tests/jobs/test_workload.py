@@ -1,0 +1,134 @@
+"""What is stored comes back whole, without the files it came from."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from polythink.errors import ArchiveError, JobBusyError, JobChangedError
+from polythink.jobs.load import load_job
+from polythink.jobs.workload import Workload, grade_function, recall, store
+from polythink.selectors.sandbox import Sandbox
+from polythink.storage.archive import Archive
+from tests.running import job_file
+
+ARMS = [
+    {"id": "plain", "model": "claude-haiku-4-5", "reasoning": "none"},
+    {"id": "budget", "model": "claude-haiku-4-5", "reasoning": {"budget_tokens": 1024}},
+    {"id": "told", "model": "claude-opus-4-6", "reasoning": {"effort": "high"}, "prompt": {"system": "Be {{ id }}."}},
+]
+
+
+def stored(archive: Archive, folder: Path, **changes: Any) -> Workload:
+    return store(archive, load_job(job_file(folder, "http://127.0.0.1:9", **changes)))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{"extract": {"json": "a.b"}}, {"extract": {"regex": "x(.)"}}, {"extract": "choice", "equivalence": "string"}],
+)
+def test_a_job_comes_back_as_it_was_stored_without_its_files(tmp_path: Path, answer: dict[str, Any]) -> None:
+    archive, folder = Archive(tmp_path / "archive"), tmp_path / "job"
+    folder.mkdir()
+    work = stored(archive, folder, arms=ARMS, answer=answer, cap={"usd": 1.5}, select=["majority", "first"])
+    shutil.rmtree(folder)
+    assert recall(archive, work.job_id) == work
+    assert recall(archive, archive.resolve("sums")) == work
+    assert work.total == 3 * 3 * 10
+
+
+def test_a_stored_job_is_listed_before_it_ever_ran(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "archive")
+    work = stored(archive, tmp_path, cap={"usd": 2.0})
+    (row,) = archive.sql("SELECT job_id, name, status, total, done, cap_usd FROM jobs").to_pylist()
+    assert row == {
+        "job_id": work.job_id,
+        "name": "sums",
+        "status": "submitted",
+        "total": 30,
+        "done": 0,
+        "cap_usd": 2.0,
+    }
+    assert archive.spec_path(work.job_id).read_text() == (tmp_path / "job.yaml").read_text()
+
+
+def test_rows_of_any_shape_come_back_though_dates_come_as_text(tmp_path: Path) -> None:
+    path = job_file(tmp_path, "http://127.0.0.1:9")
+    rows = [{"id": "é\u2028", "problem": "x", "gold": "4", "deep": {"list": [1, None, "\x00"]}, "n": 1.5}]
+    (tmp_path / "problems.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    archive = Archive(tmp_path / "archive")
+    work = store(archive, load_job(path))
+    assert recall(archive, work.job_id).problems == work.problems
+    assert store(archive, load_job(path)).job_id == work.job_id
+
+
+def test_storing_the_same_again_is_the_same_job_and_more_extends_it(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "archive")
+    first = stored(archive, tmp_path, problems=("a",))
+    assert stored(archive, tmp_path, problems=("a",)) == first
+    more = stored(archive, tmp_path, problems=("a", "b"), samples=20)
+    assert (more.job_id, more.total) == (first.job_id, 40)
+    assert recall(archive, first.job_id) == more
+    assert archive.sql("SELECT count(*) AS n FROM problems").to_pylist() == [{"n": 2}]
+
+
+def test_unlike_samples_are_refused_and_the_kept_job_stands(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "archive")
+    kept = stored(archive, tmp_path)
+    with pytest.raises(JobChangedError, match=r"max_tokens: was 2000, is 1500(.|\n)*another name"):
+        stored(archive, tmp_path, max_tokens=1500)
+    assert recall(archive, kept.job_id) == kept
+
+
+def test_a_job_that_runs_cannot_be_extended_meanwhile(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "archive")
+    kept = stored(archive, tmp_path)
+    with archive.lock(kept.job_id), pytest.raises(JobBusyError):
+        stored(archive, tmp_path, samples=20)
+    assert recall(archive, kept.job_id) == kept
+
+
+def test_a_grading_file_is_kept_with_the_job_and_a_changed_one_is_refused(tmp_path: Path) -> None:
+    archive, folder = Archive(tmp_path / "archive"), tmp_path / "job"
+    folder.mkdir()
+    graded = {"grade": {"python": "grade.py:grade"}}
+    (folder / "grade.py").write_text("def grade(answer, problem):\n    return answer == problem['gold']\n")
+    work = stored(archive, folder, **graded)
+    assert stored(archive, folder, **graded) == work
+    (folder / "grade.py").write_text("def grade(answer, problem):\n    return True\n")
+    with pytest.raises(JobChangedError, match="grade: was"):
+        stored(archive, folder, **graded)
+    shutil.rmtree(folder)
+    function = grade_function(archive, recall(archive, work.job_id))
+    assert function is not None and str(archive.root) in function
+    with Sandbox(function) as sandbox:
+        assert sandbox.call([("4", {"gold": "4"}), ("5", {"gold": "4"})]) == [True, False]
+
+
+def test_a_job_without_a_function_has_none(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "archive")
+    assert grade_function(archive, stored(archive, tmp_path)) is None
+
+
+def test_problems_from_parquet_with_dates_can_be_stored_twice(tmp_path: Path) -> None:
+    table = pa.table({"id": ["a"], "problem": ["x"], "when": [datetime.date(2026, 1, 2)]})
+    pq.write_table(table, tmp_path / "p.parquet")
+    archive = Archive(tmp_path / "archive")
+    path = job_file(tmp_path, "http://127.0.0.1:9")
+    path.write_text(path.read_text().replace("problems.jsonl", "p.parquet"))
+    assert store(archive, load_job(path)).job_id == store(archive, load_job(path)).job_id
+
+
+def test_a_job_that_is_not_whole_says_what_is_missing(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "archive")
+    work = stored(archive, tmp_path)
+    (archive.folder(work.job_id) / "job.json").write_text("{torn")
+    with pytest.raises(ArchiveError, match=r"job\.json cannot be read"):
+        recall(archive, work.job_id)
