@@ -134,7 +134,7 @@ def _until_over(job: str, archive: str | None, see: Callable[[JobState], None]) 
 
 def _exit(job_archive: str | None, sighting: follow.Sighting) -> NoReturn:
     """Leave as the job's run would; where it is not done, say how to go on."""
-    is_gone = sighting.verdict.standing == "gone"
+    is_gone = sighting.verdict.liveness == "gone"
     if is_gone:
         _say(f"job {sighting.state.job_id}: {headline(sighting)}")
     if command := go_on(open_archive(job_archive), sighting):

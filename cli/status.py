@@ -22,7 +22,7 @@ def status_json(archive: Archive, sighting: Sighting) -> dict[str, Any]:
     """The state, the verdict on it, and how to go on where that is needed."""
     state, verdict = sighting.state, sighting.verdict
     return asdict(state) | {
-        "standing": verdict.standing,
+        "liveness": verdict.liveness,
         "note": verdict.note,
         "submission_status": sighting.submission.status if sighting.submission else None,
         "seconds_left": _seconds_left(archive, sighting),
@@ -55,7 +55,7 @@ def screen(archive: Archive, sighting: Sighting, now: float) -> str:
 def headline(sighting: Sighting) -> str:
     """What it says of itself, and whether that is so."""
     state, verdict = sighting.state, sighting.verdict
-    return f"{state.status}, but gone: {verdict.note}" if verdict.standing == "gone" else state.status
+    return f"{state.status}, but gone: {verdict.note}" if verdict.liveness == "gone" else state.status
 
 
 def jobs_table(sightings: list[Sighting], now: float) -> Table:
@@ -67,7 +67,7 @@ def jobs_table(sightings: list[Sighting], now: float) -> Table:
         state = sighting.state
         table.add_row(
             state.job_id,
-            "gone" if sighting.verdict.standing == "gone" else state.status,
+            "gone" if sighting.verdict.liveness == "gone" else state.status,
             f"{state.done:,}",
             f"{state.total:,}",
             f"{state.failed:,}",
@@ -94,7 +94,7 @@ def _end_rows(archive: Archive, sighting: Sighting, now: float) -> list[tuple[st
 
 def _seconds_left(archive: Archive, sighting: Sighting) -> float | None:
     state = sighting.state
-    if sighting.verdict.standing != "running":
+    if sighting.verdict.liveness != "running":
         return None
     done_before = archive.sql(_DONE_BEFORE, [state.job_id, state.started_at]).to_pylist()[0]["n"]
     return seconds_left(done_before=done_before, state=state)

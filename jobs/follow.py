@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from polythink.errors import ArchiveError, ClusterError, JobBusyError, UnknownJobError
 from polythink.jobs.control import request_cancel
-from polythink.jobs.head import Say, jobs_api
+from polythink.jobs.head import Say, jobs_api, process_exists
 from polythink.jobs.liveness import SILENT_AFTER_S, Submission, Verdict, judge
 from polythink.jobs.ray_jobs import ask, cluster_errors
 from polythink.storage.archive import Archive
@@ -35,7 +35,7 @@ def look(archive: Archive, job_id: str) -> Sighting:
     """A job now. Raises UnknownJobError. A cluster that does not answer is part of the picture, not an error."""
     sighting = _look_once(archive, job_id)
     # A driver that ended after its state was read has left a newer one.
-    return _look_once(archive, job_id) if sighting.verdict.standing == "gone" else sighting
+    return _look_once(archive, job_id) if sighting.verdict.liveness == "gone" else sighting
 
 
 def follow(archive: Archive, job_id: str, see: Callable[[JobState], None]) -> Sighting:
@@ -63,7 +63,7 @@ def cancel(archive: Archive, job_id: str, *, grace_s: float, say: Say) -> JobSta
     Returns the last state; a job that had ended stays as it was. Raises ClusterError if the driver cannot be stopped.
     """
     sighting = look(archive, job_id)
-    if sighting.verdict.standing == "ended":
+    if sighting.verdict.liveness == "ended":
         say(f"job {job_id} had ended: {sighting.state.status}")
         return sighting.state
     force_at = time.monotonic() + grace_s
@@ -114,19 +114,9 @@ def _driver_here(archive: Archive, state: JobState, now: float) -> bool | None:
     """
     if state.host != socket.gethostname():
         return None
-    if not _exists(state.pid):
+    if not process_exists(state.pid):
         return False
     return now - state.updated_at <= SILENT_AFTER_S or _is_locked(archive, state.job_id)
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _is_locked(archive: Archive, job_id: str) -> bool:
@@ -138,7 +128,7 @@ def _is_locked(archive: Archive, job_id: str) -> bool:
 
 
 def _waits_in_a_queue(sighting: Sighting) -> bool:
-    return sighting.verdict.standing == "waiting" and sighting.state.submission_id is not None
+    return sighting.verdict.liveness == "waiting" and sighting.state.submission_id is not None
 
 
 def _stop_driver(state: JobState, say: Say) -> None:

@@ -62,7 +62,7 @@ def local_head(say: Say) -> Head:
         known = known_head()
         if known and _is_live(known):
             return known
-        if known:
+        if known and not process_exists(known.pid):
             shutil.rmtree(known.folder, ignore_errors=True)
         say("starting Ray on this machine for submitted jobs; this takes about ten seconds")
         head = _start()
@@ -77,6 +77,17 @@ def known_head() -> Head | None:
     except FileNotFoundError:
         return None
     return Head(**{**fields, "variables": tuple(fields["variables"])})
+
+
+def process_exists(pid: int) -> bool:
+    """Whether there is a process of that id on this machine, of whatever user."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def jobs_api(address: str) -> JobSubmissionClient:
@@ -96,7 +107,7 @@ def _is_live(head: Head) -> bool:
 
 def _start() -> Head:
     # A short path, for Unix sockets lie in it; a private one, for Ray opens its own folder to everyone.
-    private = tempfile.mkdtemp(prefix="polythink-")
+    private = tempfile.mkdtemp(prefix="polythink-", dir="/tmp")
     ports = _free_ports(2)
     token_path = _token_path()
     token_path.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from polythink.storage.state import JobState
 SILENT_AFTER_S = 60.0  # without a sign of life; a running driver gives one about every second
 
 SubmissionStatus = Literal["pending", "running", "succeeded", "failed", "stopped", "unknown", "unreachable"]
-Standing = Literal["waiting", "running", "gone", "ended"]
+Liveness = Literal["waiting", "running", "gone", "ended"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,12 +30,12 @@ class Submission:
 class Verdict:
     """`waiting` for its driver, `running`, `gone` (its driver ended and left it unfinished) or `ended`."""
 
-    standing: Standing
+    liveness: Liveness
     note: str | None = None  # of a job that is gone: how that is known
 
     @property
     def is_over(self) -> bool:
-        return self.standing in ("gone", "ended")
+        return self.liveness in ("gone", "ended")
 
 
 def judge(state: JobState, *, now: float, driver_here: bool | None, submission: Submission | None) -> Verdict:
@@ -50,32 +50,32 @@ def judge(state: JobState, *, now: float, driver_here: bool | None, submission: 
         case "running":
             return _of_running(state, now, driver_here, submission)
         case _:
-            return Verdict(standing="ended")
+            return Verdict(liveness="ended")
 
 
 def _of_submitted(state: JobState, now: float, driver_here: bool | None, submission: Submission | None) -> Verdict:
     if submission is None:
         if driver_here or (driver_here is None and not _is_silent(state, now)):
-            return Verdict(standing="waiting")
-        return Verdict(standing="gone", note="it was stored, but never ran")
+            return Verdict(liveness="waiting")
+        return Verdict(liveness="gone", note="it was stored, but never ran")
     if submission.has_ended:
-        return Verdict(standing="gone", note=f"its driver ended before it began: {_words(submission)}")
+        return Verdict(liveness="gone", note=f"its driver ended before it began: {_words(submission)}")
     if submission.status in ("pending", "running") or not _is_silent(state, now):
-        return Verdict(standing="waiting")
-    return Verdict(standing="gone", note=f"it never began, and {_words(submission)}")
+        return Verdict(liveness="waiting")
+    return Verdict(liveness="gone", note=f"it never began, and {_words(submission)}")
 
 
 def _of_running(state: JobState, now: float, driver_here: bool | None, submission: Submission | None) -> Verdict:
     if driver_here:
-        return Verdict(standing="running")
+        return Verdict(liveness="running")
     if driver_here is False:
-        return Verdict(standing="gone", note=f"its driver, process {state.pid} on this machine, has ended")
+        return Verdict(liveness="gone", note=f"its driver, process {state.pid} on this machine, has ended")
     if submission and submission.has_ended and _is_of_this_run(submission, state):
-        return Verdict(standing="gone", note=f"its driver on {state.host} has ended: {_words(submission)}")
+        return Verdict(liveness="gone", note=f"its driver on {state.host} has ended: {_words(submission)}")
     if _is_silent(state, now):
         silence = f"no sign of life from {state.host} for {now - state.updated_at:.0f} s"
-        return Verdict(standing="gone", note=f"{silence}; {_words(submission)}" if submission else silence)
-    return Verdict(standing="running")
+        return Verdict(liveness="gone", note=f"{silence}; {_words(submission)}" if submission else silence)
+    return Verdict(liveness="running")
 
 
 def _is_silent(state: JobState, now: float) -> bool:

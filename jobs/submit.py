@@ -108,7 +108,7 @@ def _check_idle(archive: Archive, name_or_id: str) -> None:
     state = sighting.state
     place = f"submitted to {state.address}" if state.submission_id else f"process {state.pid} on {state.host}"
     raise JobBusyError(
-        f"job {job_id} is {sighting.verdict.standing} already ({place}); "
+        f"job {job_id} is {sighting.verdict.liveness} already ({place}); "
         f"`polythink watch {job_id}` follows it, `polythink cancel {job_id}` stops it"
     )
 
