@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -10,7 +9,7 @@ from polythink import facts
 from polythink.jobs.arms import request_body
 from polythink.jobs.prompt import render
 from polythink.jobs.workload import Workload
-from polythink.records import Arm, Problem, SampleKey, Usage
+from polythink.records import SampleKey, Usage
 from polythink.workers.prices import price
 from polythink.workers.tasks import Endpoint, Task
 
@@ -35,17 +34,11 @@ def endpoints(work: Workload) -> dict[str, Endpoint]:
 class Requests:
     """Makes tasks. Bodies are rendered once per problem and arm, and shared by their samples."""
 
-    def __init__(
-        self,
-        job_id: str,
-        problems: Mapping[str, Problem],
-        arms: Mapping[str, Arm],
-        endpoints: Mapping[str, Endpoint],
-    ) -> None:
-        self._job_id = job_id
-        self._problems = problems
-        self._arms = arms
-        self._endpoints = endpoints
+    def __init__(self, work: Workload) -> None:
+        self._job_id = work.job_id
+        self._problems = work.problems_by_id
+        self._arms = work.arms_by_id
+        self._endpoints = endpoints(work)
         self._body = lru_cache(maxsize=_KEPT_BODIES)(self._render)
 
     def task(self, key: SampleKey, number: int, now: float) -> Task:

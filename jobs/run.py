@@ -1,9 +1,9 @@
 """The main flow: from a stored job to a finished archive.
 
-run_job -> land_leftovers   what an earlier run left in its journals becomes Parquet
-        -> standing         what is done, spent and owed
-        -> sample           workers, fed until nothing is owed
-        -> select           votes and curves, from the archive alone
+run_job -> _land_leftovers   what an earlier run left in its journals becomes Parquet
+        -> standing          what is done, spent and owed
+        -> _sample           workers, fed until nothing is owed
+        -> select            votes and curves, from the archive alone
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from polythink.errors import PolythinkError
 from polythink.jobs.cluster import cluster, default_workers
@@ -24,7 +24,6 @@ from polythink.jobs.selection import select
 from polythink.jobs.spec_parts import PythonGrade
 from polythink.jobs.standing import Standing, standing
 from polythink.jobs.workload import Workload, grade_function
-from polythink.records import Arm, Problem
 from polythink.selectors.grading import Grader
 from polythink.selectors.sandbox import SandboxLimits
 from polythink.storage import landing
@@ -54,10 +53,12 @@ def run_job(
         watch(state)
 
     with archive.lock(work.job_id), _grader(archive, work) as grader:
+        reader = Reader(work.problems_by_id, work.job.answer.rule(), grader)
+        run = _Run(archive, work, reader, control, tell, address, patience_s)
         started = _started(archive, work)
         tell(started)
         try:
-            final = _run(archive, work, started, _reader(work, grader), control, tell, address, patience_s)
+            final = run.from_start(started)
         except PolythinkError as error:
             tell(_broken_off(archive, started, "stopped", str(error)))
             raise
@@ -70,61 +71,58 @@ def run_job(
         return final
 
 
-def _run(
-    archive: Archive,
-    work: Workload,
-    started: JobState,
-    reader: Reader,
-    control: Control,
-    tell: Watch,
-    address: str | None,
-    patience_s: float,
-) -> JobState:
-    for path in landing.segments(archive, work.job_id):
-        landing.land(archive, work.job_id, path, reader.read)
-    where = standing(archive, work, started)
-    if where.scheduler.is_finished:
-        where.state = replace(where.state, status="done", reason=None)
-    else:
-        tell(where.state)
-        _sample(archive, work, where, reader, control, tell, address, patience_s)
-    select(archive, work)
-    return replace(where.state, updated_at=time.time())
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One run of a job whose lock is held."""
 
+    archive: Archive
+    work: Workload
+    reader: Reader
+    control: Control
+    tell: Watch
+    address: str | None
+    patience_s: float
 
-def _sample(
-    archive: Archive,
-    work: Workload,
-    where: Standing,
-    reader: Reader,
-    control: Control,
-    tell: Watch,
-    address: str | None,
-    patience_s: float,
-) -> None:
-    wanted = work.job.workers if isinstance(work.job.workers, int) else None
-    with cluster(address, workers=wanted):
-        keeper = Keeper(archive, work.job_id, reader)
-        crew = Crew(
-            endpoints(work),
-            workers=wanted or default_workers(),
-            in_flight=work.job.concurrency,
-            requests_per_minute={name: spec.requests_per_minute for name, spec in work.job.endpoints.items()},
-        )
-        try:
-            requests = Requests(work.job_id, _problems(work), _arms(work), endpoints(work))
-            Sampling(
-                where,
-                crew=crew,
-                keeper=keeper,
-                requests=requests,
-                control=control,
-                tell=tell,
-                patience_s=patience_s,
-            ).work()
-        finally:
-            crew.close()
-            keeper.close()
+    def from_start(self, started: JobState) -> JobState:
+        """The whole run; returns the last state."""
+        self._land_leftovers()
+        where = standing(self.archive, self.work, started)
+        if where.scheduler.is_finished:
+            where.state = replace(where.state, status="done", reason=None)
+        else:
+            self.tell(where.state)
+            self._sample(where)
+        select(self.archive, self.work)
+        return replace(where.state, updated_at=time.time())
+
+    def _land_leftovers(self) -> None:
+        for path in landing.segments(self.archive, self.work.job_id):
+            landing.land(self.archive, self.work.job_id, path, self.reader.read)
+
+    def _sample(self, where: Standing) -> None:
+        job = self.work.job
+        wanted = job.workers if isinstance(job.workers, int) else None
+        with cluster(self.address, workers=wanted):
+            keeper = Keeper(self.archive, self.work.job_id, self.reader)
+            crew = Crew(
+                endpoints(self.work),
+                workers=wanted or default_workers(),
+                in_flight=job.concurrency,
+                requests_per_minute={name: spec.requests_per_minute for name, spec in job.endpoints.items()},
+            )
+            try:
+                Sampling(
+                    where,
+                    crew=crew,
+                    keeper=keeper,
+                    requests=Requests(self.work),
+                    control=self.control,
+                    tell=self.tell,
+                    patience_s=self.patience_s,
+                ).work()
+            finally:
+                crew.close()
+                keeper.close()
 
 
 def _started(archive: Archive, work: Workload) -> JobState:
@@ -148,15 +146,3 @@ def _grader(archive: Archive, work: Workload) -> Grader:
         limits = SandboxLimits(seconds=grade.timeout_s)
         return Grader(rule, mode="function", function=grade_function(archive, work), limits=limits)
     return Grader(rule, mode="gold" if grade == "auto" else "none")
-
-
-def _reader(work: Workload, grader: Grader) -> Reader:
-    return Reader(_problems(work), work.job.answer.rule(), grader)
-
-
-def _problems(work: Workload) -> dict[str, Problem]:
-    return {problem.problem_id: problem for problem in work.problems}
-
-
-def _arms(work: Workload) -> dict[str, Arm]:
-    return {arm.arm_id: arm for arm in work.arms}

@@ -41,6 +41,14 @@ class Workload:
         """Samples asked for."""
         return len(self.problems) * len(self.arms) * self.job.samples
 
+    @property
+    def problems_by_id(self) -> dict[str, Problem]:
+        return {problem.problem_id: problem for problem in self.problems}
+
+    @property
+    def arms_by_id(self) -> dict[str, Arm]:
+        return {arm.arm_id: arm for arm in self.arms}
+
 
 def store(archive: Archive, loaded: LoadedJob) -> Workload:
     """Put a job into the archive: a new one, or more of the one that bears its name.

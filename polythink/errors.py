@@ -6,9 +6,6 @@
     │   ├── UnknownJobError    no job of that name or id
     │   └── JobBusyError       another process runs the job
     ├── JobChangedError    the spec would mix unlike samples with those already kept
-    ├── JobStoppedError    the job ended before all samples were done; it can be resumed
-    │   ├── CapReachedError        the spend cap leaves no room for another sample
-    │   └── EndpointRefusedError   credentials, permission or billing: no request can succeed
     ├── SandboxError       a user's function failed, or took too long
     └── ClusterError       Ray cannot be reached or started
 
@@ -64,18 +61,6 @@ class JobBusyError(ArchiveError):
 
 class JobChangedError(PolythinkError):
     """The spec would mix unlike samples with those already kept."""
-
-
-class JobStoppedError(PolythinkError):
-    """The job ended before all samples were done; it can be resumed."""
-
-
-class CapReachedError(JobStoppedError):
-    """The spend cap leaves no room for another sample."""
-
-
-class EndpointRefusedError(JobStoppedError):
-    """Credentials, permission or billing: no request can succeed."""
 
 
 class SandboxError(PolythinkError):
