@@ -6,18 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
 
 from polythink.storage import schema
-
-_SQL_TYPES: dict[pa.DataType, str] = {
-    schema.TEXT: "VARCHAR",
-    schema.COUNT: "BIGINT",
-    schema.REAL: "DOUBLE",
-    schema.FLAG: "BOOLEAN",
-    schema.WHEN: "TIMESTAMPTZ",
-    pa.date32(): "DATE",
-}
+from polythink.storage.schema_table import SQL_TYPES
 
 _SPEND = """
     SELECT job_id, arm_id, model, lane, CAST(finished_at AT TIME ZONE 'UTC' AS DATE) AS day,
@@ -54,7 +45,7 @@ def _select(table: schema.Table, files: Sequence[Path]) -> str:
 def _jobs(states: Sequence[Path]) -> str:
     if not states:
         return _empty(schema.JOBS, tuple(column.name for column in schema.JOBS.columns))
-    stored = {c.name: "DOUBLE" if c.type == schema.WHEN else _SQL_TYPES[c.type] for c in schema.JOBS.columns}
+    stored = {c.name: "DOUBLE" if c.type == schema.WHEN else SQL_TYPES[c.type] for c in schema.JOBS.columns}
     types = ", ".join(f"{name}: '{sql_type}'" for name, sql_type in stored.items())
     names = ", ".join(
         f"to_timestamp({c.name}) AS {c.name}" if c.type == schema.WHEN else c.name for c in schema.JOBS.columns
@@ -63,7 +54,7 @@ def _jobs(states: Sequence[Path]) -> str:
 
 
 def _empty(table: schema.Table, names: Sequence[str]) -> str:
-    types = {column.name: _SQL_TYPES[column.type] for column in table.columns}
+    types = {column.name: SQL_TYPES[column.type] for column in table.columns}
     nulls = ", ".join(f"NULL::{types.get(name, 'VARCHAR')} AS {name}" for name in names)
     return f"SELECT {nulls} WHERE false"
 
