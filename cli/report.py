@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from polythink.explorer.report import write_report
 
 from polythink.cli.exits import reported_errors
 from polythink.cli.options import ArchiveOption, JobName, open_archive
+from polythink.explorer.report import write_report
 
 
 def report(

@@ -11,7 +11,6 @@ from dataclasses import asdict
 from types import FrameType
 
 import typer
-from polythink.explorer.terminal import summary
 from rich.console import Console
 
 from polythink.cli.console import stdout_console
@@ -30,6 +29,7 @@ from polythink.cli.options import (
 from polythink.cli.plan import plan_table
 from polythink.cli.progress import ProgressView
 from polythink.explorer.data import read_results
+from polythink.explorer.terminal import summary
 from polythink.jobs.control import Control
 from polythink.jobs.load import load_job
 from polythink.jobs.price import price_job

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Iterator
 
 from jinja2 import TemplateSyntaxError
-from polythink.selectors.registry import parse_selector
 
 from polythink import facts as model_facts
 from polythink.facts import MIN_BUDGET_TOKENS, ModelFacts
@@ -15,6 +14,7 @@ from polythink.jobs.prompt import named_fields
 from polythink.jobs.spec import Job
 from polythink.jobs.spec_lines import Finding, Loc, near, show
 from polythink.jobs.spec_parts import ArmGrid, JsonExtract, RegexExtract
+from polythink.selectors.registry import parse_selector
 
 
 def check_arms(job: Job, arms: Iterable[PlacedArm]) -> Iterator[Finding]:
