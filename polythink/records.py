@@ -121,7 +121,7 @@ class Attempt:
     request_id: str | None = None
     message_id: str | None = None
     http_status: int | None = None
-    error_type: str | None = None  # the API's error.type, or connection_error, timeout_error, cut_stream, malformed_stream
+    error_type: str | None = None  # the API's error.type, or one of ours, such as cut_stream
     error_message: str | None = None
     simulator: str | None = None  # the mind that answered, when it was a simulator; None for a real endpoint
 
