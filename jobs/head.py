@@ -151,6 +151,7 @@ def _environment(token_path: Path) -> dict[str, str]:
         "RAY_AUTH_TOKEN_PATH": str(token_path),
         "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
         "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S),
+        "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": "0",  # `kill` means now: a job's archive is whole at any moment
         "NO_COLOR": "1",
     }
 
