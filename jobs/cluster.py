@@ -32,6 +32,7 @@ def cluster(address: str | None, *, workers: int | None) -> Iterator[None]:
         else:
             cores = os.cpu_count() or 1
             ray.init(
+                address="local",  # never a cluster that somebody else left running on this machine
                 num_cpus=max(cores, workers or 1),
                 include_dashboard=False,
                 logging_level=logging.ERROR,
