@@ -100,9 +100,9 @@ class Crew:
         return recalled
 
     def close(self) -> None:
-        """End the workers, and whatever they still run."""
-        for actor in [*(member.actor for member in self._members), *self._governors.values()]:
-            ray.kill(actor)
+        """End the workers, and whatever they still run. The governors go with the driver: they send nothing."""
+        for member in self._members:
+            ray.kill(member.actor)
 
     def _hear(self, member: _Member, news: News) -> None:
         try:

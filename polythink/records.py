@@ -77,7 +77,7 @@ class SampleKey:
         The first part is for people and may be cut; the 96-bit digest carries the identity.
 
         >>> SampleKey(problem_id="aime/7", arm_id="haiku.budget-1024", sample_index=12).sample_id("j1")
-        'aime-7-haiku-budget-102-12_91ab2ae4c4cf6c3ca0ba4dd0'
+        'aime-7-haiku-budget-102-12_64c004e1297ae362d900b1f5'
         """
         readable = f"{_UNSAFE.sub('-', self.problem_id)[:14]}-{_UNSAFE.sub('-', self.arm_id)[:16]}-{self.sample_index}"
         identity = "\x1f".join((job_id, self.problem_id, self.arm_id, str(self.sample_index)))

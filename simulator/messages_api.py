@@ -74,7 +74,11 @@ def finished_message(generation: Generation, content: list[dict[str, Any]]) -> d
     usage = {**input_usage(generation), "output_tokens": account.output_tokens}
     if generation.request.mode != "none":
         usage["output_tokens_details"] = {"thinking_tokens": account.thinking_tokens}
-    return wire.message(generation.request, usage, content, generation.ending)
+    message = wire.message(generation.request, usage, content, generation.ending)
+    if any(block["type"] == "server_tool_use" for block in content):
+        message["container"] = wire.container()
+        usage |= wire.server_tool_usage()
+    return message
 
 
 def input_usage(generation: Generation) -> dict[str, Any]:

@@ -6,20 +6,27 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
+from polythink.simulator.ids import new_id
 from polythink.simulator.request import MessageRequest
 
-DeltaKind = Literal["thinking", "redacted", "text", "tool"]
+DeltaKind = Literal["thinking", "redacted", "text", "tool", "execution", "output"]
 StopReason = Literal["end_turn", "tool_use", "max_tokens", "stop_sequence", "refusal", "model_context_window_exceeded"]
 RefusalCategory = Literal["cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms"]
 
 
 class Delta(NamedTuple):
-    """A piece of the reply as it is generated. `tokens` are billed with it, whatever of `text` is shown."""
+    """A piece of the reply as it is generated. `tokens` are billed with it, whatever of `text` is shown.
+
+    Every `redacted` piece is a block of its own. The text of an `execution` is the command that the API runs, and of an
+    `output` what it wrote to stdout.
+    """
 
     kind: DeltaKind
     text: str
     tokens: int
-    tool: str = ""  # the tool's name, where kind is "tool" and text its input as JSON
+    tool: str = (
+        ""  # kind "tool": the tool's name, text being its input as JSON; "execution" and "output": the call's id
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +38,13 @@ class Ending:
     refusal: RefusalCategory | None = None  # set when stop_reason is "refusal"
 
 
+class Execution(NamedTuple):
+    """A command that a reply has the API run before it goes on."""
+
+    command: str
+    stdout: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Composition:
     """A whole reply, known before its first byte is sent."""
@@ -38,11 +52,13 @@ class Composition:
     thinking: str | None  # None: no thinking block
     text: str
     thinking_tokens: int  # billed; more than the shown text has
-    text_tokens: int
+    text_tokens: int  # of everything else
     ending: Ending
     tool: str | None = None  # the tool that `text` is the JSON input of, where the reply is a call
-    redacted: bool = False  # the thinking is shown only as a redacted block
+    redacted: int = 0  # blocks that the thinking is hidden in; 0: it is shown
     lead: str = ""  # text before the thinking
+    preamble: str = ""  # text between the thinking and a call
+    execution: Execution | None = None  # run before `text`
     input_tokens: int | None = None  # where a recording says so; None: as estimated
 
 
@@ -62,17 +78,29 @@ class Mind(Protocol):
 
 def deltas(composition: Composition, pieces: int) -> list[Delta]:
     """A composition cut into about `pieces` deltas; their tokens add up to what is billed."""
-    if composition.redacted:
-        thinking = [Delta("redacted", "", composition.thinking_tokens)] if composition.thinking is not None else []
-    else:
-        share = composition.thinking_tokens / max(1, composition.thinking_tokens + composition.text_tokens)
-        wanted = max(1, round(pieces * share))
-        thinking = _cut("thinking", composition.thinking, composition.thinking_tokens, wanted)
-    if composition.tool is not None:
-        return [*thinking, Delta("tool", composition.text, composition.text_tokens, composition.tool)]
-    text = _cut("text", composition.text or None, composition.text_tokens, max(1, pieces - len(thinking)))
+    thinking = _thinking(composition, pieces)
     lead = [Delta("text", composition.lead, 0)] if composition.lead else []
-    return lead + thinking + text
+    before = lead + thinking
+    if composition.preamble:
+        before.append(Delta("text", composition.preamble, 0))
+    if composition.tool is not None:
+        return [*before, Delta("tool", composition.text, composition.text_tokens, composition.tool)]
+    if composition.execution:
+        call = new_id("srvtoolu")
+        before += (
+            Delta("execution", composition.execution.command, 0, call),
+            Delta("output", composition.execution.stdout, 0, call),
+        )
+    return before + _cut("text", composition.text or None, composition.text_tokens, max(1, pieces - len(thinking)))
+
+
+def _thinking(composition: Composition, pieces: int) -> list[Delta]:
+    tokens = composition.thinking_tokens
+    if composition.redacted and composition.thinking is not None:
+        each, extra = divmod(tokens, composition.redacted)
+        return [Delta("redacted", "", each + (number < extra)) for number in range(composition.redacted)]
+    share = tokens / max(1, tokens + composition.text_tokens)
+    return _cut("thinking", composition.thinking, tokens, max(1, round(pieces * share)))
 
 
 def _cut(kind: DeltaKind, text: str | None, tokens: int, pieces: int) -> list[Delta]:

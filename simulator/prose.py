@@ -36,6 +36,11 @@ _EXPLANATIONS = (
     "The key is to rewrite the given relation so that only one unknown is left; the remaining steps are arithmetic.",
 )
 _STRIDES = (1, 5, 7, 11)
+_PREAMBLES = (
+    "I will look this up with the tool that is there for it.",
+    "Let me get what is missing first.",
+)
+RUN_PREAMBLE = "I will let the machine work this out."
 _GIVING_UP = "I worked through several approaches, but I could not settle on one final result."
 _ANSWER_LINE = re.compile(r"\bANSWER\s*:", re.IGNORECASE)
 
@@ -65,6 +70,11 @@ def answer_prose(prompt: str, answer: str | None, candidates: tuple[str, ...], b
     if answer is None:
         return f"{explanation}\n\n{_GIVING_UP}"
     return f"{explanation}\n\n{final_line(prompt, answer)}"
+
+
+def call_preamble(bits: int) -> str:
+    """What is said before a call of a tool; nothing every other time."""
+    return _PREAMBLES[(bits >> 1) % len(_PREAMBLES)] if bits & 1 else ""
 
 
 def _pick(candidates: tuple[str, ...], bits: int) -> str:

@@ -36,6 +36,7 @@ _BLOCK_FIELDS = {
     "tool_use": "name",
 }
 _BLOCK_TYPES = (
+    "bash_code_execution_tool_result",
     "code_execution_tool_result",
     "container_upload",
     "document",

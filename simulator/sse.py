@@ -26,19 +26,23 @@ class EventEncoder:
         self._head = ""
         self._shown: list[str] = []
         self._hidden_tokens = 0
+        self._ran_code = False
 
     def start(self) -> str:
         message = wire.message(self._request, {**self._usage, "output_tokens": 1}, [], None)
         return wire.event("message_start", f'{{"type":"message_start","message":{wire.compact(message)}')
 
     def delta(self, delta: Delta) -> str:
-        opening = "" if delta.kind == self._open else self._close() + self._begin(delta)
+        continues = delta.kind == self._open and delta.kind in _GROWING
+        opening = "" if continues else self._close() + self._begin(delta)
         if delta.kind in ("thinking", "redacted"):
             self._hidden_tokens += delta.tokens
             if delta.kind == "redacted" or self._omitted:
                 return opening
             self._shown.append(delta.text)
-        if not delta.text:
+        if delta.kind == "execution":
+            return opening + wire.block_delta(self._head, wire.compact({"command": delta.text}))
+        if not delta.text or delta.kind == "output":
             return opening
         return opening + wire.block_delta(self._head, delta.text)
 
@@ -59,7 +63,7 @@ class EventEncoder:
         return "".join(events)
 
     def finish(self, ending: Ending, output_tokens: int, thinking_tokens: int) -> str:
-        usage = {
+        usage: dict[str, Any] = {
             "input_tokens": self._usage["input_tokens"],
             "cache_creation_input_tokens": self._usage["cache_creation_input_tokens"],
             "cache_read_input_tokens": self._usage["cache_read_input_tokens"],
@@ -67,7 +71,11 @@ class EventEncoder:
         }
         if self._request.mode != "none":
             usage["output_tokens_details"] = {"thinking_tokens": thinking_tokens}
-        closing = wire.compact({"type": "message_delta", "delta": wire.stop_fields(ending), "usage": usage})
+        delta = wire.stop_fields(ending)
+        if self._ran_code:
+            delta["container"] = wire.container()
+            usage |= wire.server_tool_usage()
+        closing = wire.compact({"type": "message_delta", "delta": delta, "usage": usage})
         return (
             self._close()
             + wire.event("message_delta", closing[:-1])
@@ -80,7 +88,10 @@ class EventEncoder:
         kind, field = _FIELDS[delta.kind]
         self._head = wire.delta_head(self._index, kind, field)
         opening = wire.block_start(self._index, _opening_block(delta))
-        if self._pinged or delta.kind == "redacted":
+        self._ran_code = self._ran_code or delta.kind == "execution"
+        if delta.kind == "redacted":
+            return opening + self._waiting_ping()
+        if self._pinged:
             return opening
         self._pinged = True
         return opening + wire.PING
@@ -89,11 +100,16 @@ class EventEncoder:
         if self._open is None:
             return ""
         signed = ""
+        waited = self._waiting_ping() if self._open == "redacted" else ""
         if self._open == "thinking":
             mark = wire.signature("".join(self._shown), length=signature_length(self._hidden_tokens))
             signed = wire.block_delta(wire.delta_head(self._index, "signature_delta", "signature"), mark)
         self._open = None
-        return signed + wire.block_stop(self._index)
+        return signed + wire.block_stop(self._index) + waited
+
+    def _waiting_ping(self) -> str:
+        """Behind its first block, hidden thinking is waited for with pings, as recorded."""
+        return wire.PING if self._index else ""
 
 
 _kind = attrgetter("kind")
@@ -102,7 +118,10 @@ _FIELDS: dict[DeltaKind, tuple[str, str]] = {
     "thinking": ("thinking_delta", "thinking"),
     "redacted": ("", ""),
     "tool": ("input_json_delta", "partial_json"),
+    "execution": ("input_json_delta", "partial_json"),
+    "output": ("", ""),
 }
+_GROWING = frozenset(("text", "thinking", "tool"))  # kinds whose deltas go on with the open block
 
 
 def _opening_block(delta: Delta) -> str:
@@ -115,6 +134,10 @@ def _opening_block(delta: Delta) -> str:
             return wire.compact(wire.tool_block(delta.tool, {}))
         case "redacted":
             return f'{{"type":"redacted_thinking","data":"{wire.redacted_data(delta.tokens)}"}}'
+        case "execution":
+            return wire.compact(wire.execution_block(delta.tool, {}))
+        case "output":
+            return wire.compact(wire.output_block(delta.tool, delta.text))
 
 
 def signature_length(thinking_tokens: int) -> int:
@@ -130,7 +153,7 @@ class MessageCollector:
         self._blocks: list[tuple[DeltaKind, list[str], int, str]] = []
 
     def delta(self, delta: Delta) -> None:
-        if not self._blocks or self._blocks[-1][0] != delta.kind:
+        if not self._blocks or self._blocks[-1][0] != delta.kind or delta.kind not in _GROWING:
             self._blocks.append((delta.kind, [], 0, delta.tool))
         kind, texts, tokens, tool = self._blocks[-1]
         texts.append(delta.text)
@@ -151,3 +174,7 @@ class MessageCollector:
                 return wire.tool_block(tool, json.loads(text) if text else {})
             case "redacted":
                 return {"type": "redacted_thinking", "data": wire.redacted_data(tokens)}
+            case "execution":
+                return wire.execution_block(tool, {"command": text})
+            case "output":
+                return wire.output_block(tool, text)

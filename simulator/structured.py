@@ -6,6 +6,7 @@ import random
 from typing import Any
 
 _MOST_DEPTH = 8
+_CODE_EXECUTION = "code_execution_"  # and the date of its version
 
 
 def instance(schema: Any, answer: str, rng: random.Random, depth: int = 0) -> Any:
@@ -58,6 +59,13 @@ def called_tool(body: dict[str, Any], prompt: str) -> dict[str, Any] | None:
         return by_name.get(choice.get("name", ""))
     named = next((tool for name, tool in by_name.items() if name in prompt), None)
     return named or (tools[0] if choice["type"] == "any" or len(tools) == 1 else None)
+
+
+def runs_code(body: dict[str, Any]) -> bool:
+    """Whether the API's own code-execution tool is offered, and may be used."""
+    choice = body.get("tool_choice") or {"type": "auto"}
+    tools = body.get("tools") or ()
+    return choice["type"] != "none" and any(str(tool.get("type")).startswith(_CODE_EXECUTION) for tool in tools)
 
 
 def has_tool_result(body: dict[str, Any]) -> bool:

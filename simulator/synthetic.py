@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import random
+import shlex
+from dataclasses import replace
 from typing import Any
 
 from polythink.simulator.ids import digest, seeded
 from polythink.simulator.latent import Latent, latent_of, success_probability, thinking_tokens
-from polythink.simulator.minds import Composition, Ending
+from polythink.simulator.minds import Composition, Ending, Execution
 from polythink.simulator.problems import KnownProblem, ProblemIndex
-from polythink.simulator.prose import answer_prose, excerpt, thinking_prose
+from polythink.simulator.prose import RUN_PREAMBLE, answer_prose, call_preamble, excerpt, thinking_prose
 from polythink.simulator.request import MessageRequest
-from polythink.simulator.structured import called_tool, has_tool_result, instance
+from polythink.simulator.structured import called_tool, has_tool_result, instance, runs_code
 from polythink.simulator.tokens import text_tokens
 from polythink.simulator.wire import compact
 
 REFUSAL_TEXT = "I'm not able to help with this request."
 _REDACT_TRIGGER = "ANTHROPIC_MAGIC_STRING_TRIGGER_REDACTED_THINKING"
+_MOST_REDACTED = 3  # blocks
 _REFUSE_TRIGGER = "ANTHROPIC_MAGIC_STRING_TRIGGER_REFUSAL"
 
 
@@ -68,9 +71,14 @@ class SyntheticMind:
             ending=Ending("tool_use" if tool else "end_turn"),
             tool=tool["name"] if tool else None,
             lead=request.facts.leading_text if tokens and request.mode == "adaptive" else "",
-            redacted=bool(tokens) and (rng.random() < self._redacted or request.mentions(_REDACT_TRIGGER)),
+            redacted=1 + (bits >> 120) % _MOST_REDACTED if tokens and self._hides(request, rng) else 0,
         )
+        if tool or runs_code(request.body):
+            composition = _with_call(composition, answer, bits >> 112)
         return _cut_to(request, composition)
+
+    def _hides(self, request: MessageRequest, rng: random.Random) -> bool:
+        return rng.random() < self._redacted or request.mentions(_REDACT_TRIGGER)
 
     def _latent(self, problem: KnownProblem) -> Latent:
         key = problem.problem_id + problem.question
@@ -102,6 +110,16 @@ def _refusal(rng: random.Random) -> Composition:
         text_tokens=text_tokens(REFUSAL_TEXT),
         ending=Ending("refusal", refusal=rng.choice(("bio", "cyber", "general_harms", None))),
     )
+
+
+def _with_call(composition: Composition, answer: str, bits: int) -> Composition:
+    """The composition with what is said before its call; without one, it has the answer printed by a command."""
+    if composition.tool is not None:
+        execution, preamble = None, call_preamble(bits)
+    else:
+        execution, preamble = Execution(f"echo {shlex.quote(answer)}", f"{answer}\n"), RUN_PREAMBLE
+    tokens = text_tokens(preamble + (execution.command if execution else ""))
+    return replace(composition, preamble=preamble, execution=execution, text_tokens=composition.text_tokens + tokens)
 
 
 def _text(
@@ -139,17 +157,17 @@ def cut_to(composition: Composition, max_tokens: int, stop_sequences: tuple[str,
         text, ending = text[:at], Ending("stop_sequence", stop)
     thinking_share = min(composition.thinking_tokens, max_tokens)
     room = max_tokens - thinking_share
+    preamble, execution = composition.preamble, composition.execution
     if text_share > room or composition.thinking_tokens > max_tokens:
+        preamble, execution = "", None
         kept = 0 if composition.tool is not None else len(text) * room // max(1, text_share)  # half a call is no JSON
         text, text_share, ending = text[:kept], room, Ending("max_tokens")
-    return Composition(
-        thinking=composition.thinking,
+    return replace(
+        composition,
         text=text,
         thinking_tokens=thinking_share,
         text_tokens=text_share,
         ending=ending,
-        tool=composition.tool,
-        redacted=composition.redacted,
-        lead=composition.lead,
-        input_tokens=composition.input_tokens,
+        preamble=preamble,
+        execution=execution,
     )

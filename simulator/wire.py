@@ -7,6 +7,8 @@ import hashlib
 import itertools
 import json
 import secrets
+import time
+from datetime import UTC, datetime
 from json.encoder import encode_basestring
 from typing import Any
 
@@ -19,6 +21,7 @@ _SECRET = secrets.token_bytes(16)
 _HEAD = secrets.token_bytes(4)  # tells the signatures of this process from any other
 # The API pads its events with spaces before the last brace; parsers must not care.
 _PADDING = itertools.cycle([" " * n for n in (10, 4, 0, 7, 13, 1, 9, 3, 11, 0, 6, 14, 2, 8, 5, 12)])
+CONTAINER_SECONDS = 300  # that the machine of a code execution is kept
 PING = 'event: ping\ndata: {"type": "ping"}\n\n'
 
 
@@ -99,6 +102,28 @@ def tool_block(name: str, arguments: Any) -> dict[str, Any]:
         "input": arguments,
         "caller": {"type": "direct"},
     }
+
+
+def execution_block(call: str, arguments: dict[str, str]) -> dict[str, Any]:
+    """The server_tool_use block of a command that the API runs."""
+    return {"type": "server_tool_use", "id": call, "name": "bash_code_execution", "input": arguments}
+
+
+def output_block(call: str, stdout: str) -> dict[str, Any]:
+    """What the command of that call printed."""
+    result = {"type": "bash_code_execution_result", "stdout": stdout, "stderr": "", "return_code": 0, "content": []}
+    return {"type": "bash_code_execution_tool_result", "tool_use_id": call, "content": result}
+
+
+def container() -> dict[str, str]:
+    """The machine that a command ran on."""
+    expires = datetime.fromtimestamp(time.time() + CONTAINER_SECONDS, UTC)
+    return {"id": new_id("container"), "expires_at": expires.isoformat().replace("+00:00", "Z")}
+
+
+def server_tool_usage() -> dict[str, Any]:
+    """What usage says of the API's own tools, where one was used."""
+    return {"server_tool_use": {"web_search_requests": 0, "web_fetch_requests": 0}}
 
 
 _COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
