@@ -14,6 +14,7 @@ from polythink import __version__
 COMMANDS = {
     "demo": "polythink.cli.demo",
     "plan": "polythink.cli.plan",
+    "rehearse": "polythink.cli.rehearse",
     "run": "polythink.cli.run",
     "resume": "polythink.cli.run",
     "submit": "polythink.cli.offline",
