@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from enum import StrEnum
@@ -75,7 +76,7 @@ def _simulator_options(mind: DemoMind, job_file: Path) -> list[str]:
 def _print_query(archive: Archive, job_id: str) -> None:
     console = stdout_console()
     query = _QUERY.format(job_id=job_id)
-    command = f'polythink query --archive {archive.root} "{query}"'
+    command = f'polythink query --archive {shlex.quote(str(archive.root))} "{query}"'
     console.print(f"\n{command}\n", highlight=False, markup=False, soft_wrap=True)
     console.print(rich_table(archive.sql(query)))
 

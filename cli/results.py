@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from enum import StrEnum
 from typing import Annotated, Any
@@ -54,7 +55,11 @@ def query(
         except duckdb.Error as error:
             print(f"polythink: {error}", file=sys.stderr)
             raise typer.Exit(BAD_USAGE) from error
-    print_result(result, format)
+    try:
+        print_result(result, format)
+    except pa.ArrowInvalid as error:  # a list in a CSV cell
+        print(f"polythink: --format {format.value}: {error}", file=sys.stderr)
+        raise typer.Exit(BAD_USAGE) from error
 
 
 def print_result(result: pa.Table, format: Format) -> None:
@@ -65,7 +70,8 @@ def print_result(result: pa.Table, format: Format) -> None:
         case Format.csv:
             pa_csv.write_csv(result, sys.stdout.buffer)
         case Format.json:
-            print(json.dumps(result.to_pylist(), ensure_ascii=False, default=str, indent=1))
+            rows = [{name: _finite(value) for name, value in row.items()} for row in result.to_pylist()]
+            print(json.dumps(rows, ensure_ascii=False, default=str, indent=1))
         case Format.parquet:
             pq.write_table(result, pa.PythonFile(sys.stdout.buffer, mode="w"), compression="zstd")
         case Format.markdown:
@@ -172,6 +178,11 @@ def _print_trace(console: Console, trace: dict[str, Any]) -> None:
     for name in ("thinking", "text"):
         console.rule(name)
         console.print(Text(clean(trace[name] or "(none)")), soft_wrap=True)
+
+
+def _finite(value: object) -> object:
+    """JSON has no word for infinity or for what is not a number."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _cell(value: object) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import ray
 
@@ -16,13 +17,18 @@ from polythink.errors import ClusterError
 MAX_LOCAL_WORKERS = 8
 
 
-@contextmanager
+@contextlib.contextmanager
 def cluster(address: str | None, *, workers: int | None) -> Iterator[None]:
     """Ray, for as long as the block lasts. Raises ClusterError if it cannot be reached or started.
 
     `address` is that of an existing cluster; None starts Ray on this machine, wide enough for `workers`. Inside a
     process that Ray itself started (a submitted job), the cluster is the one it runs on.
     """
+    with contextlib.redirect_stdout(sys.stderr):  # what Ray prints is talk, not a result
+        yield from _connected(address, workers)
+
+
+def _connected(address: str | None, workers: int | None) -> Iterator[None]:
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     target = address or os.environ.get("RAY_ADDRESS")
     on_terminate = signal.getsignal(signal.SIGTERM)

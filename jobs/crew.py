@@ -100,9 +100,8 @@ class Crew:
         return recalled
 
     def close(self) -> None:
-        """End the workers, and whatever they still run. The governors go with the driver: they send nothing."""
-        for member in self._members:
-            ray.kill(member.actor)
+        """Start nothing more. The actors end with the driver's connection: of a kill Ray would report a death."""
+        self.recall()
 
     def _hear(self, member: _Member, news: News) -> None:
         try:
