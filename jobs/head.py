@@ -30,6 +30,7 @@ from polythink.storage.files import replace_text
 
 HOME_VARIABLE = "POLYTHINK_HOME"
 START_TIMEOUT_S = 90.0
+CLEAR_TIMEOUT_S = 15.0  # seconds an ended head's processes are waited for
 LOOK_EVERY_S = 0.25
 STOP_WAIT_S = 30  # seconds a stopped driver has to put its archive in order
 LOG_TAIL_LINES = 15
@@ -62,12 +63,22 @@ def local_head(say: Say) -> Head:
         known = known_head()
         if known and _is_live(known):
             return known
-        if known and not process_exists(known.pid):
-            shutil.rmtree(known.folder, ignore_errors=True)
+        if known:
+            _clear_away(known)
         say("starting Ray on this machine for submitted jobs; this takes about ten seconds")
         head = _start()
         say(f"Ray is up at {head.address} and stays; `kill {head.pid}` stops it")
         return head
+
+
+def _clear_away(dead: Head) -> None:
+    """Remove a head's folder once its processes are gone: those that are ending may still write to it."""
+    folder, deadline = Path(dead.folder), time.monotonic() + CLEAR_TIMEOUT_S
+    while folder.exists() and time.monotonic() < deadline:
+        if not process_exists(dead.pid):
+            shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            time.sleep(LOOK_EVERY_S)
 
 
 def known_head() -> Head | None:
@@ -80,14 +91,21 @@ def known_head() -> Head | None:
 
 
 def process_exists(pid: int) -> bool:
-    """Whether there is a process of that id on this machine, of whatever user."""
+    """Whether there is a process of that id on this machine, of whatever user. A zombie is none."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
-    return True
+    return not _is_zombie(pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:  # no such file system, or it is gone by now
+        return False
 
 
 def jobs_api(address: str) -> JobSubmissionClient:
