@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +24,8 @@ IDLE_TIMEOUT_S = 300.0  # between two bytes; the API pings far more often
 CONNECT_TIMEOUT_S = 30.0
 SDK_KEY_ENV = "ANTHROPIC_API_KEY"
 NO_KEY = "none"  # what is sent to a server that needs no key
+
+OnHeaders = Callable[[int, Mapping[str, str]], None]  # HTTP status, reply headers (looked up in any case)
 
 
 def make_client(endpoint: Endpoint, connections: int) -> anthropic.AsyncAnthropic:
@@ -46,10 +48,15 @@ def make_client(endpoint: Endpoint, connections: int) -> anthropic.AsyncAnthropi
     )
 
 
-async def attempt(client: anthropic.AsyncAnthropic, endpoint: Endpoint, task: Task) -> Result:
-    """Make one request and say what came of it. Raises only what is not the network's or the API's doing."""
+async def attempt(
+    client: anthropic.AsyncAnthropic, endpoint: Endpoint, task: Task, on_headers: OnHeaders | None = None
+) -> Result:
+    """Make one request and say what came of it. Raises only what is not the network's or the API's doing.
+
+    `on_headers` is called once, as soon as the reply's head is in, of an error reply too; never if no reply comes.
+    """
     started_at = time.time()
-    exchange = _Exchange()
+    exchange = _Exchange(on_headers)
     failure = await _exchange(client, endpoint, task, exchange)
     if failure is not None:
         failure = _without_key(failure, client.api_key)
@@ -59,11 +66,18 @@ async def attempt(client: anthropic.AsyncAnthropic, endpoint: Endpoint, task: Ta
 class _Exchange:
     """What is known of one request while it runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_headers: OnHeaders | None) -> None:
         self.reply = Reply()
         self.headers: Mapping[str, str] = {}
         self.status: int | None = None
         self.first_token_at: float | None = None
+        self._on_headers = on_headers
+
+    def begin_reply(self, status: int, headers: Mapping[str, str]) -> None:
+        """The reply's head is in."""
+        self.status, self.headers = status, headers
+        if self._on_headers is not None:
+            self._on_headers(status, headers)
 
 
 async def _exchange(
@@ -77,7 +91,7 @@ async def _exchange(
             await _stream(client, task, exchange)
     except Exception as error:  # becomes a value here, if it is the network's or the API's
         if isinstance(error, anthropic.APIStatusError):
-            exchange.headers, exchange.status = error.response.headers, error.status_code
+            exchange.begin_reply(error.status_code, error.response.headers)
         failure = classify_exception(error)
         if failure is None:
             raise
@@ -90,7 +104,7 @@ async def _exchange(
 async def _stream(client: anthropic.AsyncAnthropic, task: Task, exchange: _Exchange) -> None:
     body: dict[str, Any] = {**task.body, "metadata": {"user_id": task.sample_id}, "stream": True}
     async with client.messages.with_streaming_response.create(**body) as response:
-        exchange.headers, exchange.status = response.headers, response.status_code
+        exchange.begin_reply(response.status_code, response.headers)
         reply = exchange.reply
         async for event in anthropic.AsyncStream.raw_events(response.http_response):
             reply.feed(event.event, event.data)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from polythink.records import SampleKey
 from polythink.workers.failures import DEFAULT_RETRY_AFTER_S, classify_exception, classify_reply
-from polythink.workers.sampling import attempt, make_client
+from polythink.workers.sampling import OnHeaders, attempt, make_client
 from polythink.workers.tasks import Endpoint, Result, Task
 from tests.scripted_server import Reply, Request, ScriptedServer, message_events, refusal, sse, streamed
 
@@ -41,11 +41,11 @@ def task() -> Task:
     return Task(key=key, sample_id="p-a-3_x", number=2, body=body, endpoint="e", queued_at=1.0)
 
 
-async def ask(base_url: str | None, timeout_s: float = 20.0) -> Result:
+async def ask(base_url: str | None, timeout_s: float = 20.0, on_headers: OnHeaders | None = None) -> Result:
     endpoint = Endpoint(name="e", base_url=base_url, timeout_s=timeout_s)
     client = make_client(endpoint, 1)
     try:
-        return await attempt(client, endpoint, task())
+        return await attempt(client, endpoint, task(), on_headers)
     finally:
         await client.close()
 
@@ -156,6 +156,31 @@ def test_what_came_of_a_cut_stream_is_kept() -> None:
     result, _ = asked(streamed(message_events(text="half an answer")[:3]))
     assert "half an answer" in result.attempt.content
     assert result.attempt.message_id == "msg_1"
+
+
+@pytest.mark.parametrize(
+    ("reply", "status"),
+    [(WHOLE, 200), (WHOLE.first(700, "reset"), 200), (error_event("api_error"), 200), (refusal(529, "x"), 529)],
+)
+def test_the_head_of_every_reply_is_told_once_as_it_came(reply: Reply, status: int) -> None:
+    told: list[tuple[int, str | None]] = []
+    reply = replace(reply, headers={**reply.headers, "anthropic-ratelimit-requests-remaining": "17"})
+    with ScriptedServer(lambda request: reply) as server:
+        asyncio.run(
+            ask(
+                server.base_url,
+                on_headers=lambda code, headers: told.append(
+                    (code, headers.get("Anthropic-Ratelimit-Requests-Remaining"))
+                ),
+            )
+        )
+    assert told == [(status, "17")]
+
+
+def test_no_head_is_told_where_no_reply_came() -> None:
+    told: list[int] = []
+    asyncio.run(ask("http://127.0.0.1:9", on_headers=lambda code, headers: told.append(code)))
+    assert told == []
 
 
 @pytest.mark.parametrize("base_url", ["http://127.0.0.1:9", "http://no-such-host.invalid"])
