@@ -28,6 +28,7 @@ class _Member:
     ready: Any  # the call whose end means news: `open` at first, then `take` after `take`
     is_open: bool = False
     tasks: dict[SampleKey, Task] = field(default_factory=dict)  # given and not yet answered
+    puts: list[Any] = field(default_factory=list)  # calls that give it tasks, until they are seen to have ended well
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +74,18 @@ class Crew:
             share = max(1, -(-len(waiting) // len(self._members)))
             portion, waiting = waiting[:share], waiting[share:]
             member.tasks.update((task.key, task) for task in portion)
-            member.actor.put.remote(portion)
+            member.puts.append(member.actor.put.remote(portion))
 
     def news(self) -> News:
-        """Results and losses; waits a moment for some."""
+        """Results and losses; waits a moment for some. Raises ClusterError where a worker cannot go on."""
         pending = {member.ready: member for member in self._members}
         first, _ = ray.wait(list(pending), num_returns=1, timeout=TAKE_S)
         ready, _ = ray.wait(list(pending), num_returns=len(pending), timeout=0) if first else ([], [])
         news = News([], [])
         for reference in ready:
             self._hear(pending[reference], news)
+        for member in self._members:
+            _see_puts(member)
         return news
 
     def recall(self) -> list[Task]:
@@ -136,3 +139,16 @@ class Crew:
 
     def _member_room(self, member: _Member) -> int:
         return self._streams - len(member.tasks) if member.is_open else 0
+
+
+def _see_puts(member: _Member) -> None:
+    """Tasks that did not reach a living worker would be waited for without end."""
+    if not member.puts:
+        return
+    ended, member.puts = ray.wait(member.puts, num_returns=len(member.puts), timeout=0)
+    try:
+        ray.get(ended)
+    except RayActorError:  # it died: its tasks come back with the call that `ready` is
+        return
+    except RayTaskError as error:
+        raise ClusterError(f"{member.name} could not take its tasks: {error}") from error
