@@ -9,6 +9,7 @@ from dataclasses import replace
 from polythink.jobs.control import Control
 from polythink.jobs.crew import Crew
 from polythink.jobs.keeper import Keeper
+from polythink.jobs.origin import is_simulated, mixture, set_apart
 from polythink.jobs.requests import Requests
 from polythink.jobs.standing import Standing
 from polythink.records import Attempt
@@ -121,7 +122,17 @@ class Sampling:
             self._lose_patience(failure.message)
         if failure is not None and failure.disposition == "stop_job":
             self.end("stopped", f"the API refuses: {failure.message}")
-        return self._scheduler.settle(result, time.time(), may_give_up=self._was_answered)
+        return self._judge(result)
+
+    def _judge(self, result: Result) -> Attempt | None:
+        """The attempt as it must be recorded: as a trace only beside others of its origin."""
+        if reason := mixture(self._standing.simulated, result.attempt):
+            self.end("stopped", reason)
+            result = set_apart(result, reason)
+        attempt = self._scheduler.settle(result, time.time(), may_give_up=self._was_answered)
+        if attempt is not None and attempt.is_final and self._standing.simulated is None:
+            self._standing.simulated = is_simulated(attempt)
+        return attempt
 
     def _lose_patience(self, message: str) -> None:
         now = time.monotonic()

@@ -23,6 +23,9 @@ _TOTALS = """
         coalesce(sum(cost_usd), 0.0) AS spent_usd, coalesce(sum(output_tokens), 0)::BIGINT AS output_tokens
     FROM attempts WHERE job_id = ?
 """
+_ORIGINS = """
+    SELECT DISTINCT simulated FROM attempts WHERE job_id = ? AND status <> 'retry' AND http_status IS NOT NULL
+"""
 
 
 @dataclass(slots=True)
@@ -32,6 +35,7 @@ class Standing:
     scheduler: Scheduler
     purse: Purse
     state: JobState
+    simulated: bool | None  # whether a simulator made the kept traces; None while nothing says so
 
 
 def standing(archive: Archive, work: Workload, state: JobState) -> Standing:
@@ -55,7 +59,13 @@ def standing(archive: Archive, work: Workload, state: JobState) -> Standing:
         scheduler=scheduler,
         purse=Purse(cap_usd=work.job.cap.usd if work.job.cap else None, settled_usd=totals["spent_usd"]),
         state=replace(state, total=len(grid), done=len(done), arms=arms, **totals),
+        simulated=_simulated(archive, work.job_id),
     )
+
+
+def _simulated(archive: Archive, job_id: str) -> bool | None:
+    origins = archive.sql(_ORIGINS, [job_id])["simulated"].to_pylist()
+    return origins[0] if len(origins) == 1 else None
 
 
 def _ordinals(archive: Archive, grid: Grid, job_id: str, query: str) -> Iterator[tuple[int, int]]:

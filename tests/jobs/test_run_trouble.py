@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from polythink.storage.archive import Archive
 from tests.running import EXACTLY_ONCE, job_file, one_row, run
@@ -114,3 +117,29 @@ def test_an_endpoint_that_never_answers_stops_with_a_clear_reason(tmp_path: Path
     assert "no endpoint answers" in state.reason and "check base_url" in state.reason
     assert (state.done, state.failed) == (0, 0)
     assert one_row(archive, "SELECT count(*) AS n FROM traces") == {"n": 0}
+
+
+def test_real_replies_are_never_kept_beside_simulated_ones_nor_the_other_way_round(tmp_path: Path) -> None:
+    simulated = replace(WHOLE, headers={**WHOLE.headers, "x-polythink-simulator": "scripted"})
+    for first, second, named in ((simulated, WHOLE, "real"), (WHOLE, simulated, "simulated")):
+        folder = tmp_path / named
+        folder.mkdir()
+        archive = Archive(folder / "archive")
+        with ScriptedServer(lambda request, reply=first: reply) as server:  # type: ignore[misc]
+            state, _ = run(archive, job_file(folder, server.base_url, samples=2))
+        assert (state.status, state.done) == ("done", 6)
+        with ScriptedServer(lambda request, reply=second: reply) as other:  # type: ignore[misc]
+            state, _ = run(archive, job_file(folder, other.base_url, samples=20))
+            asked = len(other.requests)
+        assert state.status == "stopped"
+        assert state.reason is not None and f"give the {named} job a name of its own" in state.reason
+        assert (state.done, state.failed) == (6, 0), "the samples stay owed"
+        assert 0 < asked <= 2 * 8, "only what was in flight or on its way"
+        kept = one_row(archive, "SELECT count(*) AS n, count(DISTINCT simulated) AS origins FROM traces")
+        assert kept == {"n": 6, "origins": 1}
+        paid = one_row(archive, "SELECT count(*) AS n, sum(cost_usd) AS usd, max(attempt) AS attempt FROM attempts")
+        assert paid["n"] == 6 + asked and state.spent_usd == pytest.approx(paid["usd"]), "what came is counted"
+        with ScriptedServer(lambda request, reply=first: reply) as server:  # type: ignore[misc]
+            state, _ = run(archive, job_file(folder, server.base_url, samples=20))
+        assert (state.status, state.done) == ("done", 60)
+        assert one_row(archive, "SELECT count(DISTINCT simulated) AS origins FROM traces") == {"origins": 1}
