@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Any
@@ -11,20 +9,21 @@ from typing import Any
 from aiohttp import web
 
 from polythink import facts
+from polythink.simulator.aiohttp_exchange import AiohttpExchange
 from polythink.simulator.api_errors import ApiError, invalid
 from polythink.simulator.arrival import Arrival, authenticate
 from polythink.simulator.batches import Batch, BatchStore
 from polythink.simulator.buckets import whole_seconds
+from polythink.simulator.exchange import as_api_error, decoded, encoded, fresh_headers, refuse, reset_connection
 from polythink.simulator.faults import FaultPlanError, read_plan
-from polythink.simulator.ids import new_id
 from polythink.simulator.limit_headers import rate_limit_entries
 from polythink.simulator.limits import changed_rules
-from polythink.simulator.messages_api import answer_message, reset
+from polythink.simulator.messages_api import answer_message
 from polythink.simulator.models_api import model_page, one_model
 from polythink.simulator.parse import parse_count
+from polythink.simulator.plain_requests import MAX_BODY_BYTES
 from polythink.simulator.service import Simulator
 
-MAX_MESSAGE_BYTES = 32 * 1024**2
 MAX_BATCH_BYTES = 256 * 1024**2
 POLL_SECONDS = 10.0  # that a client is told to wait before it asks for a batch again
 
@@ -48,7 +47,7 @@ def make_app(simulator: Simulator) -> web.Application:
             web.get("/v1/organizations/rate_limits", face.answered(face.rate_limits)),
             web.get("/v1/models", face.answered(face.list_models)),
             web.get("/v1/models/{model}", face.answered(face.get_model)),
-            web.get("/_simulator/meter", face.meter),
+            web.get("/_simulator/meter", face.answered(face.meter)),
             web.put("/_simulator/faults", face.answered(face.put_faults)),
             web.put("/_simulator/limits", face.answered(face.put_limits)),
             web.route("*", "/{path:.*}", face.answered(face.unknown)),
@@ -61,41 +60,40 @@ class _Face:
     def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
         self._batches = BatchStore(simulator)
-        self._label = {"x-polythink-simulator": simulator.mind.name, "server": "polythink-simulator"}
 
     def answered(self, handler: Handler) -> Handler:
         """The handler with the API's errors around it: every failure has a body, a request id and headers."""
 
         async def answer(request: web.Request) -> web.StreamResponse:
-            request_id = new_id("req")
-            request["headers"] = {"request-id": request_id, **self._label}
+            request["headers"] = fresh_headers(self._simulator)
             try:
                 return await handler(request)
-            except ApiError as error:
-                return self._refused(error, request, request_id)
             except web.HTTPRequestEntityTooLarge:
-                return self._refused(ApiError(413, "Request exceeds the maximum size"), request, request_id)
+                return self._refused(ApiError(413, "Request exceeds the maximum size"), request)
             except ConnectionError:  # the client is gone: nobody to answer
                 raise
-            except Exception:  # a mistake of ours: told as the API tells its own, and not hidden
-                traceback.print_exc()
-                return self._refused(ApiError(500, "Internal server error"), request, request_id)
+            except Exception as error:
+                return self._refused(as_api_error(error), request)
 
         return answer
 
-    def _refused(self, error: ApiError, request: web.Request, request_id: str) -> web.Response:
-        self._simulator.meter.error(error.error_type)
-        headers = {**request["headers"], **error.headers()}
-        return json_response(error.body(request_id), headers, status=error.status)
+    def _refused(self, error: ApiError, request: web.Request) -> web.StreamResponse:
+        exchange = AiohttpExchange(request)
+        refuse(self._simulator, exchange, error)
+        return exchange.response
 
     async def create_message(self, request: web.Request) -> web.StreamResponse:
         arrival = self._arrive(request)
-        body = await read_json(request, MAX_MESSAGE_BYTES)
-        return await answer_message(self._simulator, request, arrival, body)
+        body = await read_json(request, MAX_BODY_BYTES)
+        exchange = AiohttpExchange(request)
+        rest = answer_message(self._simulator, exchange, arrival, body)
+        if rest is not None:
+            await rest
+        return exchange.response
 
     async def count_tokens(self, request: web.Request) -> web.StreamResponse:
         arrival = self._arrive(request)
-        body = await read_json(request, MAX_MESSAGE_BYTES)
+        body = await read_json(request, MAX_BODY_BYTES)
         if tier := self._simulator.gate.rules.tier:
             self._admit(arrival, "count_tokens", facts.tier_facts(tier).count_tokens_requests)
         return json_response({"input_tokens": parse_count(body, arrival.version)}, request["headers"])
@@ -117,7 +115,8 @@ class _Face:
         betas = ",".join(request.headers.getall("anthropic-beta", []))
         batch = self._batches.create(body, arrival.organization, arrival.version, betas)
         if self._struck(batch, "lost_batch_reply"):
-            return reset(request)
+            reset_connection(request.transport)
+            return web.Response(status=500)  # for a connection that is gone
         return self._batch(batch, request)
 
     async def list_batches(self, request: web.Request) -> web.StreamResponse:
@@ -192,28 +191,28 @@ class _Face:
 
     async def put_limits(self, request: web.Request) -> web.StreamResponse:
         self._check_control()
-        changes = await read_json(request, MAX_MESSAGE_BYTES)
+        changes = await read_json(request, MAX_BODY_BYTES)
         gate = self._simulator.gate
         try:
             gate.change(changed_rules(gate.rules, changes), self._simulator.clock.now())
         except (ValueError, AttributeError) as error:
             raise invalid(str(error)) from error
-        return json_response(asdict(gate.rules), self._label)
+        return json_response(asdict(gate.rules), request["headers"])
 
     async def unknown(self, request: web.Request) -> web.StreamResponse:
         raise ApiError(404, "Not found")
 
     async def meter(self, request: web.Request) -> web.StreamResponse:
         with_samples = request.query.get("samples", "1") != "0"
-        return json_response(self._simulator.meter.summary(with_samples=with_samples), self._label)
+        return json_response(self._simulator.meter.summary(with_samples=with_samples), request["headers"])
 
     async def put_faults(self, request: web.Request) -> web.StreamResponse:
         self._check_control()
         try:
-            self._simulator.faults = read_plan(await read_json(request, MAX_MESSAGE_BYTES))
+            self._simulator.faults = read_plan(await read_json(request, MAX_BODY_BYTES))
         except FaultPlanError as error:
             raise invalid(str(error)) from error
-        return json_response({"faults": len(self._simulator.faults.rules)}, self._label)
+        return json_response({"faults": len(self._simulator.faults.rules)}, request["headers"])
 
     def _check_control(self) -> None:
         if not self._simulator.settings.control:
@@ -237,10 +236,7 @@ async def read_json(request: web.Request, max_bytes: int) -> Any:
     raw = await request.read()
     if len(raw) > max_bytes:
         raise ApiError(413, "Request exceeds the maximum size")
-    try:
-        return json.loads(raw)
-    except ValueError as error:
-        raise invalid(f"The request body is not valid JSON: {error}") from error
+    return decoded(raw)
 
 
 def page_limit(given: str | None) -> int:
@@ -256,9 +252,6 @@ def page_limit(given: str | None) -> int:
     return limit
 
 
-def json_response(body: Any, headers: dict[str, str], *, status: int = 200) -> web.Response:
+def json_response(body: Any, headers: dict[str, str]) -> web.Response:
     """A JSON reply."""
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    return web.Response(
-        body=text.encode("utf-8", "replace"), status=status, headers={"content-type": "application/json", **headers}
-    )
+    return web.Response(body=encoded(body), headers={"content-type": "application/json", **headers})

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import socket
-import struct
+from collections.abc import Coroutine
 from typing import Any
-
-from aiohttp import ClientConnectionResetError, web
 
 from polythink.simulator import wire
 from polythink.simulator.api_errors import ApiError
 from polythink.simulator.arrival import Arrival
+from polythink.simulator.exchange import ClientGone, Exchange, encoded
 from polythink.simulator.faults import INTERRUPTIONS, Fault
 from polythink.simulator.minds import Ending
 from polythink.simulator.parse import parse_message
@@ -18,8 +16,13 @@ from polythink.simulator.service import Generation, Simulator
 from polythink.simulator.sse import EventEncoder, MessageCollector
 
 
-async def answer_message(simulator: Simulator, http: web.Request, arrival: Arrival, body: Any) -> web.StreamResponse:
-    """Answer a decoded body. Raises ApiError for what is refused before the reply begins."""
+def answer_message(
+    simulator: Simulator, exchange: Exchange, arrival: Arrival, body: Any
+) -> Coroutine[Any, Any, None] | None:
+    """Answer a decoded body at once, or return what answers it in the course of time, to be awaited.
+
+    Both raise ApiError for what is refused before the reply begins.
+    """
     request = parse_message(body, arrival.version)
     fault = None
     try:
@@ -27,45 +30,108 @@ async def answer_message(simulator: Simulator, http: web.Request, arrival: Arriv
         admission = simulator.admit(request, arrival.organization)
     finally:
         if not (fault and fault.kind == "missing_headers"):
-            http["headers"].update(simulator.limit_headers(request, arrival.organization))
+            exchange.headers.update(simulator.limit_headers(request, arrival.organization))
     try:
-        if fault and fault.kind == "reset_before":
-            return reset(http)
-        generation = simulator.generate(request, admission)
-        return await _reply(simulator, http, generation, fault)
-    finally:
+        generation = None if fault and fault.kind == "reset_before" else simulator.generate(request, admission)
+    except ApiError:
         simulator.leave(admission)
+        raise
+    if generation is None:
+        simulator.leave(admission)
+        exchange.reset()
+        return None
+    reply = _Reply(simulator, exchange, generation, fault)
+    if not reply.is_instant:
+        return reply.send()
+    reply.send_now()
+    return None
 
 
-async def _reply(
-    simulator: Simulator, http: web.Request, generation: Generation, fault: Fault | None
-) -> web.StreamResponse:
-    delay = generation.latency + (fault.seconds if fault and fault.kind == "slow_start" else 0)
-    try:
-        await simulator.clock.sleep(delay)
-        if generation.request.stream:
-            return await _Stream(simulator, http, generation, fault).send()
-        return await _whole(simulator, http, generation, fault)
-    finally:
-        simulator.settle(generation)
+class _Reply:
+    """One reply on its way to the client."""
+
+    def __init__(self, simulator: Simulator, exchange: Exchange, generation: Generation, fault: Fault | None) -> None:
+        self._simulator = simulator
+        self._exchange = exchange
+        self._generation = generation
+        self._fault = fault if fault and fault.kind in INTERRUPTIONS else None
+        self._delay = generation.latency + (fault.seconds if fault and fault.kind == "slow_start" else 0)
+        self._comes_at_once = not (simulator.settings.pace or simulator.mind.incremental)
+
+    @property
+    def is_instant(self) -> bool:
+        """Whether nothing of the reply takes time."""
+        return self._comes_at_once and not self._fault and self._delay <= 0
+
+    def send_now(self) -> None:
+        """Send an instant reply."""
+        try:
+            self._send_at_once()
+        finally:
+            self._close()
+
+    async def send(self) -> None:
+        """Send a reply that takes its time. A client that hangs up stays billed for what was generated."""
+        try:
+            await self._simulator.clock.sleep(self._delay)
+            if self._comes_at_once and not self._fault:
+                self._send_at_once()
+            elif self._generation.request.stream:
+                await _Stream(self._simulator, self._exchange, self._generation, self._fault).send()
+            else:
+                await self._send_whole()
+        except ClientGone:
+            return
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        self._simulator.settle(self._generation)
+        self._simulator.leave(self._generation.admission)
+
+    def _send_at_once(self) -> None:
+        """The reply in one write: what it costs decides how many of them a rehearsal can have."""
+        generation, exchange = self._generation, self._exchange
+        deltas = self._simulator.burst(generation)
+        if not generation.request.stream:
+            collector = MessageCollector(generation.request)
+            for delta in deltas:
+                collector.delta(delta)
+            self._send_message(collector)
+            return
+        encoder = EventEncoder(generation.request, input_usage(generation))
+        events = (encoder.start(), encoder.run(deltas), finished_events(encoder, generation))
+        exchange.headers |= _STREAM_HEADERS
+        exchange.send("".join(events).encode("utf-8", "replace"), chunked=True)
+
+    async def _send_whole(self) -> None:
+        collector = MessageCollector(self._generation.request)
+        async for delta in self._simulator.pieces(self._generation):
+            collector.delta(delta)
+        if self._fault:
+            if self._fault.kind == "error_event":
+                raise self._fault.error()
+            if self._fault.kind != "stall":
+                self._exchange.reset()
+                return
+            await self._simulator.clock.sleep(self._fault.seconds)
+        self._send_message(collector)
+
+    def _send_message(self, collector: MessageCollector) -> None:
+        message = finished_message(self._generation, collector.content())
+        self._generation.account.complete()
+        self._exchange.headers["content-type"] = "application/json"
+        self._exchange.send(encoded(message))
 
 
-async def _whole(
-    simulator: Simulator, http: web.Request, generation: Generation, fault: Fault | None
-) -> web.StreamResponse:
-    collector = MessageCollector(generation.request)
-    async for delta in simulator.pieces(generation):
-        collector.delta(delta)
-    if fault and fault.kind == "stall":
-        await simulator.clock.sleep(fault.seconds)
-    elif fault and fault.kind == "error_event":
-        raise fault.error()
-    elif fault and fault.kind in INTERRUPTIONS:
-        return reset(http)
-    message = finished_message(generation, collector.content())
-    generation.account.complete()
-    headers = {"content-type": "application/json", **http["headers"]}
-    return web.Response(body=wire.compact(message).encode("utf-8", "replace"), headers=headers)
+_STREAM_HEADERS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
+
+
+def finished_events(encoder: EventEncoder, generation: Generation) -> str:
+    """The events that end a stream."""
+    account = generation.account
+    account.complete()
+    return encoder.finish(generation.ending or Ending("end_turn"), account.output_tokens, account.thinking_tokens)
 
 
 def finished_message(generation: Generation, content: list[dict[str, Any]]) -> dict[str, Any]:
@@ -87,111 +153,60 @@ def input_usage(generation: Generation) -> dict[str, Any]:
 
 
 class _Stream:
-    """One streamed reply on its way to the client."""
+    """One streamed reply that is paced, generated as it goes, or interrupted."""
 
-    def __init__(self, simulator: Simulator, http: web.Request, generation: Generation, fault: Fault | None) -> None:
+    def __init__(self, simulator: Simulator, exchange: Exchange, generation: Generation, fault: Fault | None) -> None:
         self._simulator = simulator
-        self._http = http
+        self._exchange = exchange
         self._generation = generation
-        self._fault = fault if fault and fault.kind in INTERRUPTIONS else None
+        self._fault = fault
         self._encoder = EventEncoder(generation.request, input_usage(generation))
-        self._headers = {
-            "content-type": "text/event-stream; charset=utf-8",
-            "cache-control": "no-cache",
-            **http["headers"],
-        }
-        self._waiting: list[str] = []
 
-    async def send(self) -> web.StreamResponse:
-        if self._at_once and not self._fault:
-            return self._send_at_once()
-        response = web.StreamResponse(headers=self._headers)
-        await response.prepare(self._http)
-        try:
-            if await self._send_deltas(response):
-                await self._send_ending(response)
-        except ClientConnectionResetError:  # the client hung up: what was generated stays billed
-            return response
-        return response
+    async def send(self) -> None:
+        self._exchange.headers |= _STREAM_HEADERS
+        await self._exchange.begin()
+        await self._write(self._encoder.start())
+        if await self._send_deltas():
+            await self._write(finished_events(self._encoder, self._generation))
+            await self._exchange.end()
 
-    @property
-    def _at_once(self) -> bool:
-        return not (self._simulator.settings.pace or self._simulator.mind.incremental)
-
-    def _send_at_once(self) -> web.StreamResponse:
-        """All events in one write: what a reply costs decides how many of them a rehearsal can have."""
-        encoder, generation = self._encoder, self._generation
-        events = (encoder.start(), encoder.run(self._simulator.burst(generation)), self._finish())
-        response = web.Response(body="".join(events).encode("utf-8", "replace"), headers=self._headers)
-        response.enable_chunked_encoding()
-        return response
-
-    def _finish(self) -> str:
-        account, ending = self._generation.account, self._generation.ending or Ending("end_turn")
-        account.complete()
-        return self._encoder.finish(ending, account.output_tokens, account.thinking_tokens)
-
-    async def _send_deltas(self, response: web.StreamResponse) -> bool:
+    async def _send_deltas(self) -> bool:
         """Send the reply up to its ending. False if it was interrupted for good."""
-        self._waiting.append(self._encoder.start())
-        if not self._at_once:
-            await self._flush(response)
         sent = 0
         try:
             async for delta in self._simulator.pieces(self._generation):
-                if self._fault and sent == self._fault.after and not await self._interrupt(response, self._fault):
+                if self._fault and sent == self._fault.after and not await self._interrupt(self._fault):
                     return False
                 sent += 1
-                self._waiting.append(self._encoder.delta(delta))
-                if not self._at_once:
-                    await self._flush(response)
+                await self._write(self._encoder.delta(delta))
         except ApiError as error:
-            await self._send_error(response, error)
+            await self._send_error(error)
             return False
         if self._fault and sent <= self._fault.after:
-            return await self._interrupt(response, self._fault)
+            return await self._interrupt(self._fault)
         return True
 
-    async def _send_ending(self, response: web.StreamResponse) -> None:
-        self._waiting.append(self._finish())
-        await self._flush(response)
-        await response.write_eof()
-
-    async def _interrupt(self, response: web.StreamResponse, fault: Fault) -> bool:
+    async def _interrupt(self, fault: Fault) -> bool:
         """Do to the stream what the fault says. True if it goes on afterwards."""
-        await self._flush(response)
         match fault.kind:
             case "stall":
                 await self._simulator.clock.sleep(fault.seconds)
                 return True
             case "reset":
-                reset(self._http)
+                self._exchange.reset()
             case "error_event":
-                await self._send_error(response, fault.error())
+                await self._send_error(fault.error())
             case _:
-                await response.write_eof()
+                await self._exchange.end()
         return False
 
-    async def _send_error(self, response: web.StreamResponse, error: ApiError) -> None:
+    async def _send_error(self, error: ApiError) -> None:
         self._simulator.meter.error(error.error_type)
         body = error.body(None)
         del body["request_id"]
-        self._waiting.append(wire.error_event(wire.compact(body)))
-        await self._flush(response)
-        await response.write_eof()
+        await self._write(wire.error_event(wire.compact(body)))
+        await self._exchange.end()
 
-    async def _flush(self, response: web.StreamResponse) -> None:
-        if self._waiting:
-            data = "".join(self._waiting)
-            self._waiting.clear()
-            await response.write(data.encode("utf-8", "replace"))
-
-
-def reset(http: web.Request) -> web.Response:
-    """Break the connection with a TCP reset. The response returned is never sent."""
-    if http.transport is not None:
-        raw = http.transport.get_extra_info("socket")
-        if raw is not None:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        http.transport.abort()
-    return web.Response(status=500)
+    async def _write(self, events: str) -> None:
+        if events:
+            await self._exchange.write(events.encode("utf-8", "replace"))

@@ -16,6 +16,7 @@ from aiohttp import web
 from polythink.simulator.app import make_app
 from polythink.simulator.clock import Clock
 from polythink.simulator.faults import load_plan
+from polythink.simulator.front import Fronts
 from polythink.simulator.meter import Meter
 from polythink.simulator.service import Simulator, make_mind
 from polythink.simulator.settings import Settings
@@ -23,6 +24,7 @@ from polythink.simulator.settings import Settings
 METER_SECONDS = 1.0  # least wall seconds between writes of the meter file
 METER_SHARE = 0.02  # most of the time that writing it may take: a long meter is written less often
 GC_THRESHOLD = 50_000  # net new objects before the youngest are collected
+BACKLOG = 4096  # connections that may wait to be accepted
 SHUTDOWN_SECONDS = 0.5  # wall seconds that open replies are given at exit
 
 
@@ -39,13 +41,15 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
         loop.add_signal_handler(name, stopped.set)
     runner = web.AppRunner(make_app(simulator), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
+    assert runner.server is not None
+    fronts = Fronts(simulator, runner.server)
     try:
-        site = web.TCPSite(runner, settings.host, settings.port, backlog=4096)
-        await site.start()
-        announce(f"http://{settings.host}:{runner.addresses[0][1]}")
+        listening = await loop.create_server(fronts, settings.host, settings.port, backlog=BACKLOG)
+        announce(f"http://{settings.host}:{listening.sockets[0].getsockname()[1]}")
         await _until(stopped, simulator.meter, settings.meter)
+        listening.close()
     finally:
-        await runner.cleanup()
+        await asyncio.gather(fronts.shutdown(SHUTDOWN_SECONDS), runner.cleanup())
         if settings.meter:
             write_meter(simulator.meter, settings.meter)
 
