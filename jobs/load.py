@@ -14,7 +14,7 @@ from jinja2 import TemplateError, TemplateSyntaxError, UndefinedError
 
 from polythink.errors import SandboxError, SpecError, SpecIssue
 from polythink.jobs.arms import place_arms
-from polythink.jobs.problem_list import PlacedProblem, RowIssues, find_files, read_problems
+from polythink.jobs.problem_list import PlacedRow, RowIssues, find_files, read_problems
 from polythink.jobs.prompt import named_fields, render_template
 from polythink.jobs.spec import Job
 from polythink.jobs.spec_checks import (
@@ -102,22 +102,21 @@ class _Checks:
 
     def __init__(self, validated: Validated, base_dir: Path) -> None:
         self._job, self._unusable, self._base_dir = validated.job, validated.unusable, base_dir
-        self._arms = () if "arms" in self._unusable else place_arms(self._job)
-        self._problems: list[PlacedProblem] = []
+        self._arms = place_arms(self._job)
+        self._rows: list[PlacedRow] = []
 
     def findings(self) -> Iterator[Finding | SpecIssue]:
-        yield from check_arms(self._job, self._arms)
-        if "endpoint" not in self._unusable:
-            yield from check_endpoints(self._job, self._arms)
+        yield from check_arms(self._arms, self._unusable)
+        yield from check_endpoints(self._job, self._arms, self._unusable)
         yield from check_answer(self._job)
         yield from check_select(self._job)
         yield from self._check_grade()
-        if "problems" not in self._unusable:
+        if not self._unusable.covers(("problems", "path")):
             yield from self._check_problems()
         yield from self._check_templates()
 
     def loaded(self, document: Document) -> LoadedJob:
-        problems = tuple(placed.problem for placed in self._problems)
+        problems = tuple(row.problem for row in self._rows if row.problem is not None)
         return LoadedJob(
             job=self._job,
             base_dir=self._base_dir,
@@ -139,20 +138,29 @@ class _Checks:
             yield Finding(loc=("grade", "python"), found=found, wanted=f"a function that can be loaded ({error})")
 
     def _check_problems(self) -> Iterator[Finding | SpecIssue]:
-        files, findings = find_files(self._job.problems, self._base_dir)
-        yield from findings
-        self._problems, row_issues = read_problems(self._job.problems, files)
-        yield from row_issues
+        files, missing = find_files(self._job.problems, self._base_dir)
+        self._rows, wrong = read_problems(self._job.problems, files)
+        mended = {path_of(place) for place in self._unusable.places}
+        for finding in (*missing, *wrong):
+            path = finding.path if isinstance(finding, SpecIssue) else path_of(finding.loc)
+            if path not in mended:
+                yield finding
 
     def _check_templates(self) -> Iterator[Finding | SpecIssue]:
-        if self._unusable & {"prompt", "arms"}:
-            return
-        templates = template_places(self._job)
-        fields = {name for placed in self._problems for name in placed.problem.fields}
-        yield from check_templates(templates, fields or None)
+        templates = {loc: text for loc, text in template_places(self._job).items() if not self._unusable.covers(loc)}
+        aliases = self._aliases()
+        fields = {name for row in self._rows for name in row.fields}
+        yield from check_templates(templates, None if aliases is None or not self._rows else fields | aliases)
         for loc, template in templates.items():
             if _parses(template) and named_fields(template) <= fields:
-                yield from _unrendered(loc, template, self._problems)
+                yield from _unrendered(loc, template, self._rows, aliases or frozenset())
+
+    def _aliases(self) -> frozenset[str] | None:
+        """The further names that the job gives to fields, those included that name no field; None if not known."""
+        if self._unusable.covers(("problems", "fields")):
+            return None
+        lost = {str(place[2]) for place in self._unusable.places if place[:2] == ("problems", "fields")}
+        return frozenset(self._job.problems.fields) | lost
 
 
 def _parses(template: str) -> bool:
@@ -163,20 +171,25 @@ def _parses(template: str) -> bool:
     return True
 
 
-def _unrendered(loc: Loc, template: str, problems: list[PlacedProblem]) -> tuple[SpecIssue, ...]:
-    """The rows over which a template cannot be filled in, or comes out empty."""
-    found = RowIssues()
-    for placed in problems:
+def _unrendered(loc: Loc, template: str, rows: list[PlacedRow], aliases: frozenset[str]) -> tuple[SpecIssue, ...]:
+    """The rows over which a template cannot be filled in, or comes out empty.
+
+    A row that lacks what one of the `aliases` stands for was told of already.
+    """
+    found, told = RowIssues(), named_fields(template) & aliases
+    for row in rows:
+        if told - row.fields.keys():
+            continue
         wanted = "a row, or a template, that fit each other"
         try:
-            if render_template(template, placed.problem.fields).strip() or loc[-1] == "system":
+            if render_template(template, row.fields).strip() or loc[-1] == "system":
                 continue
             what = "an empty prompt"
         except UndefinedError as error:
             what = f"a row that lacks what the template names ({error})"
         except TemplateError as error:
             what = f"a row on which the template fails ({error})"
-        found.add(path=path_of(loc), file=placed.file, line=placed.line, found=what, wanted=wanted)
+        found.add(path=path_of(loc), file=row.file, line=row.line, found=what, wanted=wanted)
     return found.all()
 
 

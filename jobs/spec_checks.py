@@ -14,27 +14,44 @@ from polythink.jobs.prompt import named_fields
 from polythink.jobs.spec import Job
 from polythink.jobs.spec_lines import Finding, Loc, near, show
 from polythink.jobs.spec_parts import ArmGrid, JsonExtract, RegexExtract
+from polythink.jobs.spec_salvage import Unusable
 from polythink.selectors.registry import parse_selector
 
 
-def check_arms(job: Job, arms: Iterable[PlacedArm]) -> Iterator[Finding]:
+def check_arms(arms: Iterable[PlacedArm], unusable: Unusable) -> Iterator[Finding]:
     """Arms against the facts of their models, and each other."""
     first: dict[str, Loc] = {}
     for placed in arms:
-        facts = model_facts.find(placed.arm.model)
+        facts = None if unusable.covers(placed.model_place) else model_facts.find(placed.arm.model)
         yield from _check_max_tokens(placed, facts)
-        yield from _check_reasoning(placed, facts)
+        if not unusable.covers(placed.reasoning_place):
+            yield from _check_reasoning(placed, facts, unusable)
+        if not _is_named(placed, unusable):
+            continue
         if placed.arm.arm_id in first:
             yield _same_id(placed)
         first.setdefault(placed.arm.arm_id, placed.place)
 
 
-def check_endpoints(job: Job, arms: Iterable[PlacedArm]) -> Iterator[Finding]:
+def check_endpoints(job: Job, arms: Iterable[PlacedArm], unusable: Unusable) -> Iterator[Finding]:
     """Arms against the endpoints there are, and models and the cap against the prices that these give."""
     for placed in arms:
-        yield from _check_endpoint(job, placed)
-        yield from _check_model(job, placed)
-        yield from _check_cap(job, placed)
+        knows_endpoint = not unusable.covers(placed.endpoint_place) and not unusable.covers(("endpoint",))
+        if knows_endpoint and not unusable.covers(("endpoint", placed.spec.endpoint or "")):
+            yield from _check_endpoint(job, placed)
+        if not unusable.covers(placed.model_place):
+            misspelt = tuple(_check_model(job, placed))
+            yield from misspelt
+            if not misspelt and not unusable.covers(("endpoint",)):
+                yield from _check_cap(job, placed)
+
+
+def _is_named(placed: PlacedArm, unusable: Unusable) -> bool:
+    """Whether the arm's id comes of nothing but what was said."""
+    if unusable.covers((*placed.place, "id")):
+        return False
+    parts = (placed.model_place, placed.reasoning_place, placed.endpoint_place)
+    return placed.spec.id is not None or not any(map(unusable.touches, parts))
 
 
 def _same_id(placed: PlacedArm) -> Finding:
@@ -59,24 +76,30 @@ def _check_endpoint(job: Job, placed: PlacedArm) -> Iterator[Finding]:
         )
 
 
+def _is_priced(job: Job, placed: PlacedArm) -> bool:
+    """Whether its endpoint gives prices; where that is not known, whether any does."""
+    endpoints = job.endpoints
+    is_meant = placed.spec.endpoint in endpoints or (placed.spec.endpoint is None and len(endpoints) == 1)
+    candidates = [endpoints[placed.arm.endpoint]] if is_meant else endpoints.values()
+    return any(endpoint.prices is not None for endpoint in candidates)
+
+
 def _check_model(job: Job, placed: PlacedArm) -> Iterator[Finding]:
     """An unknown model may be any server's own; one that is called Claude is more likely misspelt."""
-    endpoint = job.endpoints.get(placed.arm.endpoint)
-    priced = endpoint is not None and endpoint.prices is not None
-    if priced or model_facts.find(placed.arm.model) or not placed.arm.model.startswith("claude-"):
+    model = placed.arm.model
+    if _is_priced(job, placed) or model_facts.find(model) or not model.startswith("claude-"):
         return
     known = [name for model in model_facts.all_models() for name in (model.model_id, *model.aliases)]
     yield Finding(
         loc=placed.model_place,
-        found=show(placed.arm.model),
-        wanted=f"{near(placed.arm.model, known)}the id of a known model; for one newer than this version of polythink "
+        found=show(model),
+        wanted=f"{near(model, known)}the id of a known model; for one newer than this version of polythink "
         "give its prices in endpoint.prices",
     )
 
 
 def _check_cap(job: Job, placed: PlacedArm) -> Iterator[Finding]:
-    endpoint = job.endpoints.get(placed.arm.endpoint)
-    if job.cap and endpoint and endpoint.prices is None and model_facts.find(placed.arm.model) is None:
+    if job.cap and not _is_priced(job, placed) and model_facts.find(placed.arm.model) is None:
         yield Finding(
             loc=("cap", "usd"),
             found=f"a cap, but no price for {placed.arm.model}",
@@ -94,13 +117,16 @@ def _check_max_tokens(placed: PlacedArm, facts: ModelFacts | None) -> Iterator[F
         )
 
 
-def _check_reasoning(placed: PlacedArm, facts: ModelFacts | None) -> Iterator[Finding]:
-    if placed.arm.reasoning.kind == "budget_tokens":
+def _check_reasoning(placed: PlacedArm, facts: ModelFacts | None, unusable: Unusable) -> Iterator[Finding]:
+    """The setting against its bounds and its model; where only its amount cannot be used, the kind of it."""
+    is_whole = not unusable.touches(placed.reasoning_place)
+    if is_whole and placed.arm.reasoning.kind == "budget_tokens":
         yield from _check_budget(placed)
     if facts and not _takes(facts, placed):
+        said = _said(placed) if is_whole else placed.arm.reasoning.kind
         yield Finding(
             loc=placed.reasoning_place,
-            found=f"{_said(placed)} with {placed.arm.model}",
+            found=f"{said} with {placed.arm.model}",
             wanted=f"{placed.arm.model} takes {', '.join(_settings(facts))}",
         )
 

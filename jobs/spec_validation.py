@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -12,13 +11,8 @@ from pydantic_core import ErrorDetails
 
 from polythink.jobs.spec import Job
 from polythink.jobs.spec_lines import Finding, Loc, near, show
+from polythink.jobs.spec_salvage import Unusable, salvage, stand_in_job
 
-# Stand in for required parts that cannot be used, so that the other parts are still checked.
-_STAND_INS: dict[str, Any] = {
-    "name": "job",
-    "problems": {"path": "-"},
-    "arms": [{"model": "-", "reasoning": "none"}],
-}
 _KINDS = {
     "string_type": "a text (quote it if YAML takes it for something else)",
     "int_type": "a whole number",
@@ -35,57 +29,28 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validated:
-    """A job as far as it is valid. `unusable` names the parts that a stand-in or a default holds the place of."""
+    """A job as far as it is valid."""
 
     job: Job
     findings: tuple[Finding, ...]
-    unusable: frozenset[str]
+    unusable: Unusable
 
 
 def validate(data: Any) -> Validated:
     """Check the data of a job file against the model. What is wrong is left out, and the rest validated again."""
     if not isinstance(data, dict):
         whole = Finding(loc=(), found=show(data), wanted="a mapping with the fields name, problems, arms, ...")
-        return Validated(job=Job.model_validate(_STAND_INS), findings=(whole,), unusable=frozenset(Job.model_fields))
+        return Validated(job=stand_in_job(), findings=(whole,), unusable=Unusable(frozenset({()})))
     try:
-        return Validated(job=Job.model_validate(data), findings=(), unusable=frozenset())
+        return Validated(job=Job.model_validate(data), findings=(), unusable=Unusable())
     except ValidationError as error:
-        findings = tuple(finding for details in error.errors() for finding in _findings(details, data))
-        job, unusable = _salvaged(data, error)
-        return Validated(job=job, findings=findings, unusable=unusable)
+        errors = error.errors()
+    findings = tuple(finding for details in errors for finding in _findings(details))
+    job, unusable = salvage(data, errors)
+    return Validated(job=job, findings=findings, unusable=unusable)
 
 
-def _salvaged(data: dict[Any, Any], error: ValidationError) -> tuple[Job, frozenset[str]]:
-    """The job without what is wrong. An unknown field goes alone, any other error takes its whole part along."""
-    kept, unusable = copy.deepcopy(data), frozenset[str]()
-    for details in error.errors():
-        top = str(details["loc"][0])
-        if details["type"] == "extra_forbidden":
-            _remove(kept, details["loc"])
-        else:
-            kept.pop(top, None)
-            unusable |= {top}
-    kept |= {name: stand_in for name, stand_in in _STAND_INS.items() if name not in kept}
-    return Job.model_validate({key: kept[key] for key in Job.model_fields if key in kept}), unusable
-
-
-def _remove(data: Any, loc: Loc) -> None:
-    for part in loc[:-1]:
-        data = _step(data, part)
-    if isinstance(data, dict):
-        data.pop(loc[-1], None)
-
-
-def _step(data: Any, part: str | int) -> Any:
-    """One step down; a part that leads nowhere (a tag of ours) stays where it is."""
-    if isinstance(data, dict) and part in data:
-        return data[part]
-    if isinstance(data, list | tuple) and isinstance(part, int) and part < len(data):
-        return data[part]
-    return data
-
-
-def _findings(details: ErrorDetails, data: Any) -> Iterable[Finding]:
+def _findings(details: ErrorDetails) -> Iterable[Finding]:
     loc, value = details["loc"], details["input"]
     match details["type"]:
         case "extra_forbidden":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from polythink.errors import SpecIssue
 from polythink.jobs.problem_list import SHOWN_ROWS, find_files, read_problems
+from polythink.jobs.spec_lines import Finding, path_of
 from polythink.jobs.spec_parts import Problems
 from polythink.records import Problem
 
@@ -20,12 +22,12 @@ def write(path: Path, *rows: dict[str, Any]) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def load(folder: Path, **spec: Any) -> tuple[list[Problem], tuple[SpecIssue, ...]]:
+def load(folder: Path, **spec: Any) -> tuple[list[Problem], tuple[Finding | SpecIssue, ...]]:
     problems = Problems.model_validate({"path": "*.jsonl"} | spec)
     files, findings = find_files(problems, folder)
     assert not findings
-    placed, issues = read_problems(problems, files)
-    return [one.problem for one in placed], issues
+    rows, issues = read_problems(problems, files)
+    return [row.problem for row in rows if row.problem], issues
 
 
 @pytest.mark.parametrize("field", ["id", "problem_id", "question_id"])
@@ -65,6 +67,7 @@ def test_an_id_twice_is_told_with_both_lines(tmp_path: Path) -> None:
     write(tmp_path / "a.jsonl", {"id": "x"})
     write(tmp_path / "b.jsonl", {"id": "y"}, {"id": "x"})
     _, (issue,) = load(tmp_path)
+    assert isinstance(issue, SpecIssue)
     assert (issue.path, issue.file, issue.line) == ("problems.id", str(tmp_path / "b.jsonl"), 2)
     assert issue.found == '"x" again, first in a.jsonl:1'
 
@@ -72,34 +75,60 @@ def test_an_id_twice_is_told_with_both_lines(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "spec", "path", "found", "wanted"),
     [
-        ({"q": "x"}, {}, "problems.id", "no field with an id", "one of id, problem_id, question_id"),
+        ({"q": "x"}, {"id": "id"}, "problems.id", "a row without `id`", "the fields are q"),
         ({"id": ""}, {}, "problems.id", "an empty `id`", "an id"),
-        ({"id": 1}, {"id": "key"}, "problems.id", "a row without `key`", "the fields are id"),
         ({"id": 1, "answr": 1}, {"gold": "answer"}, "problems.gold", "`answer`", "did you mean `answr`?"),
         ({"id": 1}, {"fields": {"problem": "q"}}, "problems.fields.problem", "a row without `q`", "the fields are id"),
     ],
 )
-def test_a_row_without_what_it_should_have_is_told_at_its_line(
+def test_a_row_without_what_others_have_is_told_at_its_line(
     tmp_path: Path, row: dict[str, Any], spec: dict[str, Any], path: str, found: str, wanted: str
 ) -> None:
-    write(tmp_path / "p.jsonl", row)
-    problems, (issue,) = load(tmp_path, **spec)
-    assert not problems
-    assert (issue.path, issue.file, issue.line) == (path, str(tmp_path / "p.jsonl"), 1)
+    write(tmp_path / "p.jsonl", {"id": "whole", "answer": 1, "q": "?"}, row)
+    _, (issue,) = load(tmp_path, **spec)
+    assert isinstance(issue, SpecIssue)
+    assert (issue.path, issue.file, issue.line) == (path, str(tmp_path / "p.jsonl"), 2)
     assert found in issue.found and wanted in issue.wanted
+
+
+@pytest.mark.parametrize(
+    ("spec", "path", "found"),
+    [
+        ({}, "problems.id", "no field with an id"),
+        ({"id": "key"}, "problems.id", "`key`, which no row has"),
+        ({"id": "name", "gold": "answer"}, "problems.gold", "`answer`, which no row has"),
+        ({"id": "name", "fields": {"problem": "q"}}, "problems.fields.problem", "`q`, which no row has"),
+    ],
+)
+def test_what_no_row_has_is_told_once_at_its_name(tmp_path: Path, spec: dict[str, Any], path: str, found: str) -> None:
+    write(tmp_path / "p.jsonl", *({"name": n, "answr": 1} for n in range(50)))
+    _, (finding,) = load(tmp_path, **spec)
+    assert isinstance(finding, Finding)
+    assert (path_of(finding.loc), finding.found) == (path, found)
+    assert "name, answr" in finding.wanted
+
+
+def test_no_kind_of_bad_row_hides_another(tmp_path: Path) -> None:
+    lacking = [{"id": n} for n in range(30)]
+    write(tmp_path / "p.jsonl", {"id": "a", "gold": 1}, *lacking, {"id": "a", "gold": 1}, {"id": ""})
+    problems, issues = load(tmp_path, gold="gold")
+    assert len(problems) == 31
+    found = Counter(path_of(issue.loc) if isinstance(issue, Finding) else issue.path for issue in issues)
+    assert found == {"problems.gold": SHOWN_ROWS + 1, "problems.id": 2}
 
 
 def test_many_bad_rows_are_told_of_by_the_first_and_a_count(tmp_path: Path) -> None:
     (tmp_path / "p.jsonl").write_text("torn\n" * 100 + '{"id": 1}\n')
     problems, issues = load(tmp_path)
     assert len(problems) == 1
-    assert [issue.line for issue in issues[:-1]] == list(range(1, SHOWN_ROWS + 1))
+    assert [issue.line for issue in issues[:-1] if isinstance(issue, SpecIssue)] == list(range(1, SHOWN_ROWS + 1))
     assert issues[-1].found.startswith("80 more")
 
 
 def test_an_empty_file_is_an_issue(tmp_path: Path) -> None:
     (tmp_path / "p.jsonl").touch()
     _, (issue,) = load(tmp_path)
+    assert isinstance(issue, SpecIssue)
     assert (issue.file, issue.found) == (str(tmp_path / "p.jsonl"), "no rows")
 
 

@@ -12,6 +12,7 @@ import yaml
 from polythink.jobs.arms import place_arms
 from polythink.jobs.spec import Job
 from polythink.jobs.spec_checks import check_answer, check_arms, check_endpoints, check_select
+from polythink.jobs.spec_salvage import Unusable
 from polythink.jobs.spec_table import field_table
 
 PAGE = (Path(__file__).parents[2] / "docs/job-file.md").read_text(encoding="utf-8")
@@ -27,7 +28,13 @@ def test_the_table_of_fields_is_the_one_the_models_make() -> None:
 def test_every_example_is_a_sound_job(example: dict[str, Any]) -> None:
     job = Job.model_validate(example)
     arms = place_arms(job)
-    checks = [check_arms(job, arms), check_endpoints(job, arms), check_answer(job), check_select(job)]
+    nothing = Unusable()
+    checks = [
+        check_arms(arms, nothing),
+        check_endpoints(job, arms, nothing),
+        check_answer(job),
+        check_select(job),
+    ]
     assert [finding for check in checks for finding in check] == []
 
 
