@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import secrets
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from os import getpid
 from pathlib import Path
@@ -55,11 +58,26 @@ def store(archive: Archive, loaded: LoadedJob) -> Workload:
 
     Raises JobChangedError if samples already kept would be mixed with unlike ones.
     """
-    work = preview(archive, loaded)
-    with archive.lock(work.job_id):
-        _copy_grading_file(archive, loaded, work)
-        _write(archive, work, loaded.source)
-    return work
+    with _name_lock(archive, loaded.job.name):
+        work = preview(archive, loaded)
+        with archive.lock(work.job_id):
+            _copy_grading_file(archive, loaded, work)
+            _write(archive, work, loaded.source)
+        return work
+
+
+@contextmanager
+def _name_lock(archive: Archive, name: str) -> Iterator[None]:
+    """Wait to be the one process on this machine that stores a job of that name: two would make two of it."""
+    folder = archive.root / "jobs"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = (folder / f".{name}.lock").open("a")
+    except OSError as error:
+        raise ArchiveError(f"cannot write {folder}: {error.strerror or error}") from error
+    with handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def preview(archive: Archive, loaded: LoadedJob) -> Workload:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,18 @@ from polythink.selectors.sandbox import Sandbox
 from polythink.storage.archive import Archive
 from tests.running import job_file
 
+ROOT = Path(__file__).parents[2]
+STORE = """
+import sys
+from pathlib import Path
+from polythink.jobs.load import load_job
+from polythink.jobs.workload import store
+from polythink.storage.archive import Archive
+loaded = load_job(Path(sys.argv[2]))
+print("ready", flush=True)
+sys.stdin.readline()
+print(store(Archive(sys.argv[1]), loaded).job_id)
+"""
 ARMS = [
     {"id": "plain", "model": "claude-haiku-4-5", "reasoning": "none"},
     {"id": "budget", "model": "claude-haiku-4-5", "reasoning": {"budget_tokens": 1024}},
@@ -77,6 +91,20 @@ def test_storing_the_same_again_is_the_same_job_and_more_extends_it(tmp_path: Pa
     assert (more.job_id, more.total) == (first.job_id, 40)
     assert recall(archive, first.job_id) == more
     assert archive.sql("SELECT count(*) AS n FROM problems").to_pylist() == [{"n": 2}]
+
+
+def test_processes_that_store_one_new_name_at_once_make_one_job(tmp_path: Path) -> None:
+    path = job_file(tmp_path, "http://127.0.0.1:9", problems=[str(n) for n in range(500)])
+    command = [sys.executable, "-c", STORE, str(tmp_path / "archive"), str(path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    processes = [subprocess.Popen(command, cwd=ROOT, text=True, **pipes) for _ in range(3)]  # type: ignore[call-overload]
+    assert [process.stdout.readline() for process in processes] == ["ready\n"] * 3
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    job_ids = {process.communicate(timeout=60)[0] for process in processes}
+    assert len(job_ids) == 1
+    assert [f"{job_id}\n" for job_id in Archive(tmp_path / "archive").job_ids()] == list(job_ids)
 
 
 def test_unlike_samples_are_refused_and_the_kept_job_stands(tmp_path: Path) -> None:
