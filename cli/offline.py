@@ -53,7 +53,7 @@ def submit(
     """Send a job to a Ray cluster and return at once; prints its id."""
     with reported_errors():
         loaded = pin_base_url(load_job(job_file, overrides(base_url)), os.environ)
-        where = open_archive(archive, loaded.job.archive)
+        where = open_archive(archive, loaded.archive)
         confirm(where, preview(where, loaded), yes=yes)
         state = submit_job(where, loaded, address=address, say=_say)
         _say(f"submitted to {state.address}; `polythink watch {state.job_id} --archive {where.root}` follows it")

@@ -22,7 +22,7 @@ def plan(
     """Check a job and price it: what would be sent, how many, from how much to how much."""
     with reported_errors():
         loaded = load_job(job_file, overrides(base_url))
-        where = open_archive(archive, loaded.job.archive)
+        where = open_archive(archive, loaded.archive)
         work = preview(where, loaded)
         prices = price_job(where, work)
     for warning in retiring(work):

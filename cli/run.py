@@ -51,7 +51,7 @@ def run(
     """Run a job in the foreground: a new one, or more of the one of that name."""
     with reported_errors():
         loaded = load_job(job_file, overrides(base_url))
-        where = open_archive(archive, loaded.job.archive)
+        where = open_archive(archive, loaded.archive)
         confirm(where, preview(where, loaded), yes=yes)
         finish(where, store(where, loaded), address=address, as_json=as_json)
 

@@ -16,7 +16,7 @@ from polythink.storage.state import JobState
 
 def run(
     job: Job | str | Path,
-    archive: Archive | str | Path = "archive",
+    archive: Archive | str | Path | None = None,
     *,
     base_dir: str | Path = ".",
     address: str | None = None,
@@ -24,11 +24,12 @@ def run(
 ) -> JobState:
     """Run a job (a model, or the path of a job file) and return how it ended.
 
-    Paths in a model are relative to `base_dir`. `watch` hears the state about once a second. Raises SpecError with
-    every issue of the job, JobChangedError if it would mix unlike samples with those kept under its name.
+    Paths in a model are relative to `base_dir`. Without `archive` it is the job's own, else `./archive`. `watch` hears
+    the state about once a second. Raises SpecError with every issue of the job, JobChangedError if it would mix unlike
+    samples with those kept under its name.
     """
     loaded = load_job_model(job, Path(base_dir)) if isinstance(job, Job) else load_job(Path(job))
-    where = _archive(archive)
+    where = _archive(archive or loaded.archive or "archive")
     work = store(where, loaded)
     return run_job(where, work, watch=watch or _quiet, control=Control(where, work.job_id), address=address)
 

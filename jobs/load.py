@@ -49,6 +49,14 @@ class LoadedJob:
         """Samples asked for."""
         return len(self.problems) * len(self.arms) * self.job.samples
 
+    @property
+    def archive(self) -> str | None:
+        """The archive that the job names, if it names one; as all its paths relative to the job file."""
+        named = self.job.archive
+        if named is None or "://" in named:
+            return named
+        return str(self.base_dir / Path(named).expanduser())
+
 
 def load_job(path: Path, overrides: Mapping[str, Any] | None = None) -> LoadedJob:
     """Read and check a job file.

@@ -82,7 +82,9 @@ class Job(Model):
     endpoint: Endpoints = Field(
         default_factory=Endpoint, description="one endpoint, or a mapping of names to endpoints"
     )
-    archive: Text | None = Field(default=None, description="folder or URL; null: $POLYTHINK_ARCHIVE, else ./archive")
+    archive: Text | None = Field(
+        default=None, description="folder, relative to the job file; null: $POLYTHINK_ARCHIVE, else ./archive"
+    )
     lane: Annotated[str, AfterValidator(_offered_lane)] = Field(
         default="live", description="how requests reach the API"
     )

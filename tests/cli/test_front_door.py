@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from polythink import __version__
-from polythink.cli.main import COMMANDS
+from polythink.cli.main import COMMANDS, app
 from tests.cli.conftest import Call
 
 
@@ -63,6 +64,19 @@ def test_resume_of_a_finished_journal_sends_nothing(call: Call, job_id: str) -> 
     assert result.exit_code == 1, "a sample was given up"
     assert (state["status"], state["done"], state["failed"]) == ("done", 16, 1)
     assert state["spent_usd"] == pytest.approx(0.016)
+
+
+def test_the_archive_of_a_job_file_is_found_beside_it_from_wherever_the_job_is_run(
+    job_file: Path, job_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_file.write_text(f"{job_file.read_text()}archive: archive\n")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    result = CliRunner().invoke(app, ["run", f"../{job_file.name}"], env={"POLYTHINK_ARCHIVE": "another"})
+    assert result.exit_code == 1, "a sample was given up"
+    assert f"polythink report {job_id} --archive {tmp_path / 'archive'}" in result.stdout
+    assert list(elsewhere.iterdir()) == []
 
 
 def test_query_formats_agree(call: Call, job_id: str, tmp_path: Path) -> None:

@@ -188,6 +188,19 @@ def test_overrides_go_before_the_file_and_merge_mappings(folder: Path) -> None:
     assert loaded.digest != load_job(folder / "job.yaml").digest
 
 
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [("kept", "folder/kept"), ("../kept", "folder/../kept"), ("/kept", "/kept"), ("s3://a", "s3://a")],
+)
+def test_a_named_archive_is_relative_to_the_job_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, named: str, expected: str
+) -> None:
+    spec = {"name": "j", "problems": {"path": "rows.jsonl"}, "arms": [{"model": "m", "reasoning": "none"}]}
+    assert load(folder, spec).archive is None
+    loaded = load(folder, spec | {"archive": named})
+    assert loaded.archive == expected.replace("folder", str(folder), 1)
+
+
 def test_a_wrong_override_is_told_like_a_wrong_line(folder: Path) -> None:
     spec = {"name": "j", "problems": {"path": "rows.jsonl"}, "arms": [{"model": "m", "reasoning": "none"}]}
     (folder / "job.yaml").write_text(yaml.safe_dump(spec | {"prompt": {"template": "{{ q }}"}}))
