@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from os.path import abspath
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ class LoadedJob:
         named = self.job.archive
         if named is None or "://" in named:
             return named
-        return str(self.base_dir / Path(named).expanduser())
+        return abspath(self.base_dir / Path(named).expanduser())
 
 
 def load_job(path: Path, overrides: Mapping[str, Any] | None = None) -> LoadedJob:
