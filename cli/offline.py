@@ -21,7 +21,6 @@ from polythink.cli.options import (
     JsonOption,
     YesOption,
     open_archive,
-    overrides,
 )
 from polythink.cli.progress import ProgressView
 from polythink.cli.run import confirm
@@ -52,7 +51,7 @@ def submit(
 ) -> None:
     """Send a job to a Ray cluster and return at once; prints its id."""
     with reported_errors():
-        loaded = pin_base_url(load_job(job_file, overrides(base_url)), os.environ)
+        loaded = pin_base_url(load_job(job_file, base_url=base_url), os.environ)
         where = open_archive(archive, loaded.archive)
         confirm(where, preview(where, loaded), yes=yes)
         state = submit_job(where, loaded, address=address, say=_say)

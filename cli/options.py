@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -32,8 +32,3 @@ JobName = Annotated[str, typer.Argument(help="The job's name or id.", metavar="J
 def open_archive(asked: str | None, of_job: str | None = None) -> Archive:
     """The archive meant: asked for, else named in the job, else in the environment, else ./archive."""
     return Archive(asked or of_job or os.environ.get(ARCHIVE_VARIABLE) or DEFAULT_ARCHIVE)
-
-
-def overrides(base_url: str | None) -> dict[str, Any]:
-    """What options say in place of the job file."""
-    return {"endpoint": {"base_url": base_url}} if base_url else {}

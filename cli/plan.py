@@ -10,7 +10,7 @@ from rich.table import Table
 
 from polythink.cli.console import stdout_console
 from polythink.cli.exits import reported_errors
-from polythink.cli.options import ArchiveOption, BaseUrlOption, JobFile, JsonOption, open_archive, overrides
+from polythink.cli.options import ArchiveOption, BaseUrlOption, JobFile, JsonOption, open_archive
 from polythink.jobs.load import load_job
 from polythink.jobs.price import ArmPrice, price_job, retiring
 from polythink.jobs.workload import Workload, preview
@@ -21,7 +21,7 @@ def plan(
 ) -> None:
     """Check a job and price it: what would be sent, how many, from how much to how much."""
     with reported_errors():
-        loaded = load_job(job_file, overrides(base_url))
+        loaded = load_job(job_file, base_url=base_url)
         where = open_archive(archive, loaded.archive)
         work = preview(where, loaded)
         prices = price_job(where, work)

@@ -25,7 +25,6 @@ from polythink.cli.options import (
     JsonOption,
     YesOption,
     open_archive,
-    overrides,
 )
 from polythink.cli.plan import plan_table
 from polythink.cli.progress import ProgressView
@@ -50,7 +49,7 @@ def run(
 ) -> None:
     """Run a job in the foreground: a new one, or more of the one of that name."""
     with reported_errors():
-        loaded = load_job(job_file, overrides(base_url))
+        loaded = load_job(job_file, base_url=base_url)
         where = open_archive(archive, loaded.archive)
         confirm(where, preview(where, loaded), yes=yes)
         finish(where, store(where, loaded), address=address, as_json=as_json)

@@ -15,6 +15,7 @@ from jinja2 import TemplateError, TemplateSyntaxError, UndefinedError
 
 from polythink.errors import SandboxError, SpecError, SpecIssue
 from polythink.jobs.arms import place_arms
+from polythink.jobs.overrides import merged, redirected
 from polythink.jobs.problem_list import PlacedRow, RowIssues, find_files, read_problems
 from polythink.jobs.prompt import named_fields, render_template
 from polythink.jobs.spec import Job
@@ -59,23 +60,27 @@ class LoadedJob:
         return abspath(self.base_dir / Path(named).expanduser())
 
 
-def load_job(path: Path, overrides: Mapping[str, Any] | None = None) -> LoadedJob:
+def load_job(path: Path, overrides: Mapping[str, Any] | None = None, *, base_url: str | None = None) -> LoadedJob:
     """Read and check a job file.
 
-    `overrides` is a mapping of the same shape as the file; what it says goes before what the file says.
-    Raises SpecError with every issue of the job file and of its problem files.
+    `overrides` is a mapping of the same shape as the file; what it says goes before what the file says. `base_url` is
+    the server to send to in place of the job's. Raises SpecError with every issue of the job file and of its problem
+    files.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         issue = SpecIssue(path="(file)", line=None, file=str(path), found=f"{error}", wanted="a readable file in UTF-8")
         raise SpecError((issue,)) from error
-    return _load(text, path.parent, str(path), overrides or {})
+    document = parse(text, str(path))
+    data, ambiguous = redirected(merged(document.data, overrides or {}), base_url)
+    return _load(document, data, ambiguous, path.parent, str(path))
 
 
 def load_job_model(job: Job, base_dir: Path) -> LoadedJob:
     """Check a job made in Python as a job file is checked. Raises SpecError with every issue."""
-    return _load(job_yaml(job), base_dir, None, {})
+    document = parse(job_yaml(job), None)
+    return _load(document, document.data, (), base_dir, None)
 
 
 def job_yaml(job: Job) -> str:
@@ -83,27 +88,17 @@ def job_yaml(job: Job) -> str:
     return yaml.safe_dump(job.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def _load(text: str, base_dir: Path, file: str | None, overrides: Mapping[str, Any]) -> LoadedJob:
-    document = parse(text, file)
-    secrets = list(secret_findings(text, file))
+def _load(document: Document, data: Any, earlier: tuple[Finding, ...], base_dir: Path, file: str | None) -> LoadedJob:
+    """The job that `data` describes, which is the document's with its overrides. Raises SpecError."""
+    secrets = list(secret_findings(document.text, file))
     if document.root is None and document.findings:
         raise SpecError(issues([*document.findings, *secrets], document, file))
-    validated = validate(_merged(document.data, overrides))
+    validated = validate(data)
     checked = _Checks(validated, base_dir)
-    found = issues([*secrets, *document.findings, *validated.findings, *checked.findings()], document, file)
-    if found:
+    told = [*secrets, *document.findings, *earlier, *validated.findings, *checked.findings()]
+    if found := issues(told, document, file):
         raise SpecError(found)
     return checked.loaded(document)
-
-
-def _merged(base: Any, overrides: Mapping[str, Any]) -> Any:
-    """Mappings are merged key by key; anything else is replaced."""
-    if not overrides or not isinstance(base, dict):
-        return base
-    merged = dict(base)
-    for key, value in overrides.items():
-        merged[key] = _merged(merged.get(key) or {}, value) if isinstance(value, Mapping) else value
-    return merged
 
 
 class _Checks:

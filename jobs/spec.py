@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeGuard
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
@@ -30,14 +30,17 @@ def _offered_lane(lane: str) -> str:
     return lane
 
 
+def are_named_endpoints(value: Any) -> TypeGuard[dict[str, Any]]:
+    """Whether data is a mapping of names to endpoints. A mapping that names a field of an endpoint is one endpoint."""
+    if not isinstance(value, dict) or not value or Endpoint.model_fields.keys() & value.keys():
+        return False
+    return all(isinstance(part, dict | Endpoint) for part in value.values())
+
+
 def _endpoint_tag(value: Any) -> str | None:
-    """One endpoint, or a mapping of names to endpoints? A mapping that names a field of an endpoint is one."""
-    if isinstance(value, Endpoint):
-        return "#Endpoint"
-    if not isinstance(value, dict):
-        return None
-    named = value and all(isinstance(part, dict | Endpoint) for part in value.values())
-    return "#named" if named and not Endpoint.model_fields.keys() & value.keys() else "#Endpoint"
+    if are_named_endpoints(value):
+        return "#named"
+    return "#Endpoint" if isinstance(value, dict | Endpoint) else None
 
 
 Endpoints = Annotated[

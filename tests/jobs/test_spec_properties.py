@@ -189,6 +189,26 @@ def test_overrides_go_before_the_file_and_merge_mappings(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "endpoint", [None, {}, {"base_url": "http://own"}, {"only": {"base_url": "http://own"}}], ids=str
+)
+def test_another_server_takes_the_place_of_the_one_endpoint(folder: Path, endpoint: dict[str, Any] | None) -> None:
+    spec = {"name": "j", "problems": {"path": "rows.jsonl"}, "arms": [{"model": "m", "reasoning": "none"}]}
+    (folder / "job.yaml").write_text(yaml.safe_dump(spec | {"prompt": {"template": "{{ q }}"}, "endpoint": endpoint}))
+    loaded = load_job(folder / "job.yaml", base_url="http://localhost:1")
+    assert [one.base_url for one in loaded.job.endpoints.values()] == ["http://localhost:1"]
+
+
+def test_another_server_in_place_of_several_endpoints_is_refused_by_their_names(folder: Path) -> None:
+    arm = {"model": "m", "reasoning": "none", "endpoint": "away"}
+    spec = {"name": "j", "problems": {"path": "rows.jsonl"}, "arms": [arm], "prompt": {"template": "{{ q }}"}}
+    (folder / "job.yaml").write_text(yaml.safe_dump(spec | {"samples": 0, "endpoint": {"home": {}, "away": {}}}))
+    with pytest.raises(SpecError) as caught:
+        load_job(folder / "job.yaml", base_url="http://localhost:1")
+    told = {issue.path: issue.found for issue in caught.value.issues}
+    assert told == {"endpoint": "--base-url beside 2 endpoints: away, home", "samples": "0"}
+
+
+@pytest.mark.parametrize(
     ("named", "expected"),
     [("kept", "folder/kept"), ("../kept", "around/kept"), ("/kept", "/kept"), ("s3://a", "s3://a")],
 )
