@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from polythink import __version__
+from polythink.cli.cut_output import quiet_when_cut
 
 COMMANDS = {
     "demo": "polythink.cli.demo",
@@ -35,6 +36,10 @@ _RESERVED = {"list": "list_jobs"}  # a function may not bear a builtin's name
 
 class LazyGroup(TyperGroup):
     """Ray and the SDK take seconds to import; a query needs neither. (Typer's own context type is private: Any.)"""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        with quiet_when_cut():
+            return super().main(*args, **kwargs)
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
