@@ -21,6 +21,7 @@ from polythink.cli.options import (
     JsonOption,
     YesOption,
     open_archive,
+    read_archive,
 )
 from polythink.cli.progress import ProgressView
 from polythink.cli.run import confirm
@@ -66,7 +67,7 @@ def submit(
 def status(job: JobName, archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
     """Where a job stands, on one screen."""
     with reported_errors():
-        where = open_archive(archive)
+        where = read_archive(archive)
         sighting = follow.look(where, where.resolve(job))
         if as_json:
             print(json.dumps(status_json(where, sighting)))
@@ -77,7 +78,7 @@ def status(job: JobName, archive: ArchiveOption = None, as_json: JsonOption = Fa
 def list_jobs(archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
     """All jobs of an archive, oldest first."""
     with reported_errors():
-        where = open_archive(archive)
+        where = read_archive(archive)
         sightings = [follow.look(where, job_id) for job_id in where.job_ids()]
         if as_json:
             print(json.dumps([status_json(where, sighting) for sighting in sightings]))
@@ -104,7 +105,7 @@ def wait(job: JobName, archive: ArchiveOption = None) -> None:
 def logs(job: JobName, archive: ArchiveOption = None) -> None:
     """What the driver of a submitted job said."""
     with reported_errors():
-        where = open_archive(archive)
+        where = read_archive(archive)
         state = follow.look(where, where.resolve(job)).state
         print(follow.driver_log(state).rstrip())
 
@@ -118,7 +119,7 @@ def cancel(
 ) -> None:
     """Stop a job: nothing more is sent, what is in flight is kept; `resume` goes on with it."""
     with reported_errors():
-        where = open_archive(archive)
+        where = read_archive(archive)
         job_id = where.resolve(job)
         if not now:
             _say(f"finishing what is in flight, for at most {follow.GRACE_S / 60:.0f} min; --now does not wait")
@@ -127,7 +128,7 @@ def cancel(
 
 
 def _until_over(job: str, archive: str | None, see: Callable[[JobState], None]) -> follow.Sighting:
-    where = open_archive(archive)
+    where = read_archive(archive)
     return follow.follow(where, where.resolve(job), see)
 
 
@@ -136,7 +137,7 @@ def _exit(job_archive: str | None, sighting: follow.Sighting) -> NoReturn:
     is_gone = sighting.verdict.liveness == "gone"
     if is_gone:
         _say(f"job {sighting.state.job_id}: {headline(sighting)}")
-    if command := go_on(open_archive(job_archive), sighting):
+    if command := go_on(read_archive(job_archive), sighting):
         _say(f"go on with `{command}`")
     raise typer.Exit(INTERRUPTED if is_gone else exit_code(sighting.state))
 

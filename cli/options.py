@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from polythink.cli.exits import BAD_USAGE
 from polythink.storage.archive import Archive
 
 ARCHIVE_VARIABLE = "POLYTHINK_ARCHIVE"
@@ -32,3 +34,16 @@ JobName = Annotated[str, typer.Argument(help="The job's name or id.", metavar="J
 def open_archive(asked: str | None, of_job: str | None = None) -> Archive:
     """The archive meant: asked for, else named in the job, else in the environment, else ./archive."""
     return Archive(asked or of_job or os.environ.get(ARCHIVE_VARIABLE) or DEFAULT_ARCHIVE)
+
+
+def read_archive(asked: str | None) -> Archive:
+    """The archive meant, to be read: ends the command where nothing was ever kept, as under a mistyped name."""
+    archive = open_archive(asked)
+    if any((archive.root / part).is_dir() for part in ("jobs", "tables")):
+        return archive
+    print(
+        f"polythink: no archive in {archive.root}: it has neither jobs/ nor tables/; "
+        f"name one with --archive or ${ARCHIVE_VARIABLE}",
+        file=sys.stderr,
+    )
+    raise typer.Exit(BAD_USAGE)

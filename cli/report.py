@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from polythink.cli.exits import reported_errors
-from polythink.cli.options import ArchiveOption, JobName, open_archive
+from polythink.cli.options import ArchiveOption, JobName, read_archive
 from polythink.explorer.report import write_report
 
 
@@ -19,5 +19,5 @@ def report(
 ) -> None:
     """Write one self-contained HTML file: figures, tables, traces, spend."""
     with reported_errors():
-        where = open_archive(archive)
+        where = read_archive(archive)
         print(write_report(where, where.resolve(job), output))

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from polythink.cli.console import stdout_console
 from polythink.cli.exits import BAD_USAGE, reported_errors
-from polythink.cli.options import ArchiveOption, JobName, JsonOption, open_archive
+from polythink.cli.options import ArchiveOption, JobName, JsonOption, read_archive
 from polythink.explorer.labels import clean
 from polythink.jobs.selection import select as select_answers
 from polythink.jobs.workload import recall
@@ -49,7 +49,7 @@ def query(
 ) -> None:
     """Ask the archive in SQL."""
     with reported_errors():
-        where = open_archive(archive)
+        where = read_archive(archive)
         try:
             result = where.sql(sql)
         except duckdb.Error as error:
@@ -104,7 +104,7 @@ def show(
 ) -> None:
     """Read one trace: what was thought, what was answered, what it cost."""
     with reported_errors():
-        where = open_archive(archive)
+        where = read_archive(archive)
         found = _find(where, sample, where.resolve(job) if job else None)
     if len(found) != 1:
         what = "no trace" if not found else f"{len(found)} traces (name one with --job)"
@@ -126,7 +126,7 @@ def select(
 ) -> None:
     """Pick answers again, from the archive alone; nothing is sent."""
     with reported_errors():
-        where = open_archive(archive)
+        where = read_archive(archive)
         work = recall(where, where.resolve(job))
         try:
             names, done = select_answers(where, work, selectors)

@@ -25,6 +25,7 @@ from polythink.cli.options import (
     JsonOption,
     YesOption,
     open_archive,
+    read_archive,
 )
 from polythink.cli.plan import plan_table
 from polythink.cli.progress import ProgressView
@@ -63,7 +64,7 @@ def resume(
 ) -> None:
     """Go on with a job of the archive: only what is owed is sent."""
     with reported_errors():
-        where = open_archive(archive)
+        where = read_archive(archive)
         finish(where, recall(where, where.resolve(job)), address=address, as_json=as_json)
 
 

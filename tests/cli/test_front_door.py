@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -31,13 +32,55 @@ def test_every_command_says_what_it_does(call: Call, command: str) -> None:
     assert f"{command} [OPTIONS]" in result.stdout
 
 
-def test_asking_the_archive_imports_neither_ray_nor_the_sdk() -> None:
+def test_asking_the_archive_imports_neither_ray_nor_the_sdk(tmp_path: Path) -> None:
+    (tmp_path / "jobs").mkdir()
     code = (
         "import sys; from typer.testing import CliRunner; from polythink.cli.main import app;"
-        "result = CliRunner().invoke(app, ['query', 'SELECT 1', '--archive', 'nowhere']); assert result.exit_code == 0;"
+        "result = CliRunner().invoke(app, ['query', 'SELECT 1']); assert result.exit_code == 0;"
         "sys.exit(' '.join({'ray', 'anthropic', 'altair', 'sympy'} & set(sys.modules)) or 0)"
     )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    environment = os.environ | {"POLYTHINK_ARCHIVE": str(tmp_path)}
+    assert subprocess.run([sys.executable, "-c", code], check=False, env=environment).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["query", "SELECT 1"],
+        ["show", "a/deep/1"],
+        *(["list"], ["status", "sums"], ["watch", "sums"], ["wait", "sums"], ["logs", "sums"], ["cancel", "sums"]),
+        *(["resume", "sums"], ["select", "sums"], ["report", "sums"]),
+    ],
+    ids=lambda command: command[0],
+)
+def test_a_mistyped_archive_is_bad_usage_and_is_not_made(call: Call, tmp_path: Path, command: list[str]) -> None:
+    place = tmp_path / "archvie"
+    result = call(*command, "--archive", str(place))
+    assert result.exit_code == 2
+    assert str(place) in result.stderr and "--archive or $POLYTHINK_ARCHIVE" in result.stderr
+    assert not place.exists()
+
+
+@pytest.mark.parametrize("output", ["table", "csv", "json", "markdown", "parquet"])
+def test_a_reader_that_leaves_ends_a_command_without_a_word(tmp_path: Path, output: str) -> None:
+    (tmp_path / "jobs").mkdir()
+    words = ["query", f"SELECT hash(range) AS h FROM range({40_000 if output == 'parquet' else 8_000})"]
+    command = [sys.executable, "-m", "polythink", *words, "--format", output, "--archive", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.read(4)
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() in (0, 141), "0 where the system takes the rest of one large write"
+
+
+def test_a_reader_that_leaves_before_the_first_word_is_no_error_either() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "polythink", "--help"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (done.stderr, done.returncode) == (b"", 141)
 
 
 def test_plan_prices_without_writing(call: Call, job_file: Path) -> None:
@@ -92,7 +135,7 @@ def test_query_formats_agree(call: Call, job_id: str, tmp_path: Path) -> None:
     assert "answered" in call("query", sql).stdout
 
 
-def test_a_wrong_query_is_bad_usage(call: Call) -> None:
+def test_a_wrong_query_is_bad_usage(call: Call, job_id: str) -> None:
     result = call("query", "SELECT nothing FROM traces")
     assert result.exit_code == 2
     assert "nothing" in result.stderr
