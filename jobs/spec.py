@@ -94,7 +94,9 @@ class Job(Model):
     concurrency: Count = Field(default=64, description="requests in flight, over all workers")
     workers: Workers = Field(default="auto", description="worker processes; auto: by the machines' cores")
     cap: Cap | None = Field(default=None, description="what may be spent; null: no cap")
-    retries: Count = Field(default=8, description="attempts a sample may take before it counts as failed")
+    retries: Annotated[int, Field(strict=True, ge=0)] = Field(
+        default=8, description="attempts after its first that a sample may take in a run before it counts as failed"
+    )
     timeout_s: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] = Field(
         default=1800.0, description="seconds one request may take"
     )

@@ -51,7 +51,7 @@ def standing(archive: Archive, work: Workload, state: JobState) -> Standing:
         grid,
         done,
         earlier_attempts=dict(_ordinals(archive, grid, work.job_id, _TRIED)),
-        max_strikes=work.job.retries,
+        max_strikes=1 + work.job.retries,
         seed=work.job.seed,
     )
     arms = {arm_id: ArmProgress(done=count, total=grid.per_arm) for arm_id, count in per_arm.items()}

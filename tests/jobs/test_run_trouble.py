@@ -56,14 +56,18 @@ def test_a_storm_passes_and_one_bad_problem_fails_alone(tmp_path: Path) -> None:
     assert bad == {"why": "this prompt is not allowed"}
 
 
-def test_a_server_that_never_works_costs_each_sample_its_retries_and_no_more(tmp_path: Path) -> None:
+@pytest.mark.parametrize("retries", [0, 2])
+def test_a_server_that_never_works_costs_each_sample_its_retries_and_no_more(tmp_path: Path, retries: int) -> None:
     archive = Archive(tmp_path / "archive")
     with ScriptedServer(lambda request: refusal(500, "api_error", "broken")) as server:
-        state, _ = run(archive, job_file(tmp_path, server.base_url, problems=("a",), samples=4, retries=2))
+        state, _ = run(archive, job_file(tmp_path, server.base_url, problems=("a",), samples=4, retries=retries))
         asked = Counter(request.sample for request in server.requests)
-    assert (state.status, state.failed) == ("done", 4)
-    assert set(asked.values()) == {2}
-    assert one_row(archive, "SELECT bool_and(outcome = 'failed' AND attempts = 2) AS given_up FROM traces")["given_up"]
+    assert (state.status, state.failed, state.retries) == ("done", 4, 4 * retries)
+    assert set(asked.values()) == {1 + retries}
+    assert one_row(archive, "SELECT count(*) AS n, max(attempts) AS attempts FROM traces WHERE outcome = 'failed'") == {
+        "n": 4,
+        "attempts": 1 + retries,
+    }
 
 
 def test_a_429_slows_the_run_and_fails_nothing(tmp_path: Path) -> None:
@@ -76,7 +80,7 @@ def test_a_429_slows_the_run_and_fails_nothing(tmp_path: Path) -> None:
 
     archive = Archive(tmp_path / "archive")
     with ScriptedServer(script) as server:
-        state, _ = run(archive, job_file(tmp_path, server.base_url, problems=("a",), retries=1))
+        state, _ = run(archive, job_file(tmp_path, server.base_url, problems=("a",), retries=0))
     assert (state.status, state.done, state.failed) == ("done", 10, 0)
     assert state.retries == one_row(archive, "SELECT count(*) AS n FROM attempts WHERE http_status = 429")["n"] > 0
 
@@ -110,7 +114,7 @@ def test_a_missing_key_stops_with_the_name_of_the_variable(tmp_path: Path) -> No
 
 def test_an_endpoint_that_never_answers_stops_with_a_clear_reason(tmp_path: Path) -> None:
     archive = Archive(tmp_path / "archive")
-    path = job_file(tmp_path, "http://127.0.0.1:9", retries=1)
+    path = job_file(tmp_path, "http://127.0.0.1:9", retries=0)
     state, _ = run(archive, path, patience_s=1.0)
     assert state.status == "stopped"
     assert state.reason is not None

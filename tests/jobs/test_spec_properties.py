@@ -53,7 +53,7 @@ SPECS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         ),
         "answer": ANSWERS,
         "concurrency": st.integers(1, 1000),
-        "retries": st.integers(1, 20),
+        "retries": st.integers(0, 20),
         "seed": st.integers(-5, 5),
         "endpoint": st.sampled_from(
             [{}, {"base_url": "http://localhost:1"}, {"only": {"prices": {"input": 1, "output": 2.5}}}]
