@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,11 +14,15 @@ from ray.exceptions import RayActorError, RayTaskError
 
 from polythink.errors import ClusterError
 from polythink.records import SampleKey
-from polythink.workers.governor import Governor
+from polythink.workers.governor import PoolSpec, find_governor
+from polythink.workers.pool import Membership
 from polythink.workers.tasks import Endpoint, Result, Task
-from polythink.workers.worker import Worker
+from polythink.workers.worker import Harvest, Worker
 
 TAKE_S = 0.5  # seconds a worker waits for a first result before it answers empty-handed
+FIRST_TASKS = 16  # of a pool, for a worker of which nothing is known yet
+FADING = 0.9  # of a rate, from one harvest to the next
+AHEAD_S = 3.0  # seconds for which a worker has tasks waiting: more than the driver is ever busy with other things
 MAX_DEATHS_IN_A_ROW = 5  # workers that die without one result in between
 
 
@@ -29,6 +36,24 @@ class _Member:
     is_open: bool = False
     tasks: dict[SampleKey, Task] = field(default_factory=dict)  # given and not yet answered
     puts: list[Any] = field(default_factory=list)  # calls that give it tasks, until they are seen to have ended well
+    waiting: Counter[str] = field(default_factory=Counter)  # pool -> tasks not started, as far as known
+    starts_per_s: dict[str, float] = field(default_factory=dict)  # pool -> rate
+    heard_at: float = field(default_factory=time.monotonic)
+
+    def room(self, pool: str) -> int:
+        """How many more tasks of a pool it should have waiting."""
+        if not self.is_open:
+            return 0
+        wanted = max(FIRST_TASKS, math.ceil(AHEAD_S * self.starts_per_s.get(pool, 0.0)))
+        return max(0, wanted - self.waiting[pool])
+
+    def learn(self, harvest: Harvest) -> None:
+        """Take in how fast it starts tasks."""
+        now = time.monotonic()
+        seconds, self.heard_at = max(now - self.heard_at, 1e-3), now
+        for pool, started in harvest.started.items():
+            self.starts_per_s[pool] = max(started / seconds, FADING * self.starts_per_s.get(pool, 0.0))
+        self.waiting = Counter(harvest.waiting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,35 +70,33 @@ class Crew:
     def __init__(
         self,
         endpoints: Mapping[str, Endpoint],
+        pools: Sequence[PoolSpec],
+        member: Membership,
         *,
         workers: int,
-        in_flight: int,
-        requests_per_minute: Mapping[str, int | None],
     ) -> None:
         self._endpoints = endpoints
-        self._in_flight = in_flight
-        self._streams = -(-in_flight // workers)
-        self._governors = {
-            name: Governor.remote(requests_per_minute.get(name), in_flight)  # type: ignore[attr-defined]
-            for name in endpoints
-        }
+        self._pools = tuple(pools)
+        self._member = member
+        self._workers = workers
+        self._governors = [find_governor(pool) for pool in pools]
         self._started = 0
         self._deaths_in_a_row = 0
         self._members = [self._start() for _ in range(workers)]
 
-    def room(self) -> int:
-        """How many tasks the workers can take now."""
-        handed_out = sum(len(member.tasks) for member in self._members)
-        return min(self._in_flight - handed_out, sum(self._member_room(member) for member in self._members))
+    def room(self) -> dict[str, int]:
+        """How many tasks of each pool the workers can take now."""
+        return {pool.name: sum(member.room(pool.name) for member in self._members) for pool in self._pools}
 
-    def send(self, tasks: Sequence[Task]) -> None:
-        """Hand tasks out, evenly. There must be room for them."""
+    def send(self, pool: str, tasks: Sequence[Task]) -> None:
+        """Hand tasks of one pool out, evenly. There must be room for them."""
         waiting = list(tasks)
+        share = max(1, -(-len(waiting) // len(self._members)))
         while waiting:
-            member = max(self._members, key=self._member_room)
-            share = max(1, -(-len(waiting) // len(self._members)))
+            member = max(self._members, key=lambda each: each.room(pool))
             portion, waiting = waiting[:share], waiting[share:]
             member.tasks.update((task.key, task) for task in portion)
+            member.waiting[pool] += len(portion)
             member.puts.append(member.actor.put.remote(portion))
 
     def news(self) -> News:
@@ -108,17 +131,19 @@ class Crew:
 
     def _hear(self, member: _Member, news: News) -> None:
         try:
-            results: list[Result] | None = ray.get(member.ready)
+            harvest: Harvest | None = ray.get(member.ready)
         except RayActorError as error:
             news.lost.extend(self._replace(member, error))
             return
         except RayTaskError as error:  # a worker that still lives but cannot go on
             raise ClusterError(f"{member.name} failed: {error}") from error
         member.is_open = True
-        for result in results or ():
-            self._deaths_in_a_row = 0
-            member.tasks.pop(result.attempt.key, None)
-            news.results.append(result)
+        if harvest is not None:
+            member.learn(harvest)
+            for result in harvest.results:
+                self._deaths_in_a_row = 0
+                member.tasks.pop(result.attempt.key, None)
+                news.results.append(result)
         member.ready = member.actor.take.remote(TAKE_S)
 
     def _replace(self, dead: _Member, error: Exception) -> list[Task]:
@@ -126,8 +151,8 @@ class Crew:
         if self._deaths_in_a_row >= MAX_DEATHS_IN_A_ROW:
             raise ClusterError(f"{MAX_DEATHS_IN_A_ROW} workers died in a row; the last: {error}") from error
         ray.kill(dead.actor)
-        for governor in self._governors.values():
-            governor.forget.remote(dead.name)
+        for governor in self._governors:
+            governor.forget.remote(f"{self._member.job}/{dead.name}")
         self._members[self._members.index(dead)] = self._start()
         return list(dead.tasks.values())
 
@@ -135,10 +160,8 @@ class Crew:
         self._started += 1
         name = f"worker-{self._started}"
         actor = Worker.remote()  # type: ignore[attr-defined]
-        return _Member(name, actor, actor.open.remote(name, self._endpoints, self._governors, self._streams))
-
-    def _member_room(self, member: _Member) -> int:
-        return self._streams - len(member.tasks) if member.is_open else 0
+        ready = actor.open.remote(name, self._endpoints, self._pools, self._member, self._workers)
+        return _Member(name, actor, ready)
 
 
 def _see_puts(member: _Member) -> None:

@@ -36,6 +36,11 @@ class Grid:
         """Samples in each arm."""
         return len(self._problem_ids) * self._samples
 
+    @property
+    def arm_ids(self) -> Sequence[str]:
+        """The arms; the sample of number `n` belongs to that at `n % len(arm_ids)`."""
+        return self._arm_ids
+
     def arm_id(self, ordinal: int) -> str:
         return self._arm_ids[ordinal % len(self._arm_ids)]
 
@@ -75,6 +80,6 @@ class DoneSet:
         self._count += 1
         return True
 
-    def missing(self) -> Iterator[int]:
-        """Ordinals not in the set when they are reached, in order."""
-        return (ordinal for ordinal in range(self._size) if ordinal not in self)
+    def missing(self, start: int = 0, step: int = 1) -> Iterator[int]:
+        """Ordinals not in the set when they are reached, in order: every `step`-th from `start`."""
+        return (ordinal for ordinal in range(start, self._size, step) if ordinal not in self)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from polythink import facts
 from polythink.jobs.arms import request_body
+from polythink.jobs.pools import pool_name
 from polythink.jobs.prompt import render
 from polythink.jobs.workload import Workload
-from polythink.records import SampleKey, Usage
+from polythink.records import Arm, SampleKey, Usage
 from polythink.workers.prices import price
 from polythink.workers.tasks import Endpoint, Task
 
 OVERHEAD_TOKENS = 512  # what the API may add around a prompt, generously
+ANSWER_TOKENS = 400.0
+THINKING_TOKENS = 4000.0
 _KEPT_BODIES = 4_096
 
 
@@ -39,28 +43,56 @@ class Requests:
         self._problems = work.problems_by_id
         self._arms = work.arms_by_id
         self._endpoints = endpoints(work)
+        self._arms_of: dict[str, list[str]] = {}
+        for arm in work.arms:
+            self._arms_of.setdefault(pool_name(arm), []).append(arm.arm_id)
         self._body = lru_cache(maxsize=_KEPT_BODIES)(self._render)
 
     def task(self, key: SampleKey, number: int, now: float) -> Task:
         """The request for attempt `number` of a sample, queued at `now` (Unix seconds)."""
+        arm = self._arms[key.arm_id]
+        rendered = self._body(key.problem_id, key.arm_id)
         return Task(
             key=key,
             sample_id=key.sample_id(self._job_id),
             number=number,
-            body=self._body(key.problem_id, key.arm_id)[0],
-            endpoint=self._arms[key.arm_id].endpoint,
+            body=rendered.body,
+            endpoint=arm.endpoint,
+            pool=pool_name(arm),
+            prompt_bytes=rendered.prompt_bytes,
+            output_guess=output_guess(arm),
             queued_at=now,
         )
 
+    def arms_of(self, pool: str) -> list[str]:
+        """The arms whose requests count against a pool."""
+        return self._arms_of[pool]
+
     def worst_case_usd(self, key: SampleKey) -> float:
         """What one request can cost at most; 0 where the model has no known price."""
-        return self._body(key.problem_id, key.arm_id)[1]
+        return self._body(key.problem_id, key.arm_id).worst_case_usd
 
-    def _render(self, problem_id: str, arm_id: str) -> tuple[dict[str, Any], float]:
+    def _render(self, problem_id: str, arm_id: str) -> _Rendered:
         arm = self._arms[arm_id]
         system, user = render(arm, self._problems[problem_id])
         body = request_body(arm, system, user, facts.find(arm.model))
+        prompt_bytes = len((system or "").encode()) + len(user.encode())
         # No tokenizer makes more tokens than there are bytes.
-        prompt_tokens = len((system or "").encode()) + len(user.encode()) + OVERHEAD_TOKENS
-        usage = Usage(input_tokens=prompt_tokens, output_tokens=arm.max_tokens)
-        return body, price(self._endpoints[arm.endpoint], arm.model, usage) or 0.0
+        usage = Usage(input_tokens=prompt_bytes + OVERHEAD_TOKENS, output_tokens=arm.max_tokens)
+        worst_case = price(self._endpoints[arm.endpoint], arm.model, usage) or 0.0
+        return _Rendered(body, prompt_bytes, worst_case)
+
+
+def output_guess(arm: Arm) -> float:
+    """Output tokens of a reply before any has told: an answer, and thinking by what the setting invites to."""
+    thinking = {"budget_tokens": (arm.reasoning.budget_tokens or 0) / 2, "none": 0.0}
+    return ANSWER_TOKENS + thinking.get(arm.reasoning.kind, THINKING_TOKENS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rendered:
+    """What all samples of a problem and arm share."""
+
+    body: dict[str, Any]
+    prompt_bytes: int
+    worst_case_usd: float

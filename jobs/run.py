@@ -18,6 +18,7 @@ from polythink.jobs.cluster import cluster, default_workers
 from polythink.jobs.control import Control
 from polythink.jobs.crew import Crew
 from polythink.jobs.keeper import Keeper, Reader
+from polythink.jobs.pools import membership, pools
 from polythink.jobs.requests import Requests, endpoints
 from polythink.jobs.sampling import PATIENCE_S, Sampling, Watch
 from polythink.jobs.selection import select
@@ -106,9 +107,9 @@ class _Run:
             keeper = Keeper(self.archive, self.work.job_id, self.reader)
             crew = Crew(
                 endpoints(self.work),
+                pools(self.work),
+                membership(self.work),
                 workers=wanted or default_workers(),
-                in_flight=job.concurrency,
-                requests_per_minute={name: spec.requests_per_minute for name, spec in job.endpoints.items()},
             )
             try:
                 Sampling(

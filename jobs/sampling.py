@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from polythink.jobs.control import Control
@@ -79,23 +79,33 @@ class Sampling:
 
     def _feed(self) -> None:
         now = time.time()
+        sent = is_short = False
+        for pool, room in self._crew.room().items():
+            tasks, is_complete = self._affordable(self._requests.arms_of(pool), room, now)
+            is_short = is_short or not is_complete
+            if tasks:
+                self._crew.send(pool, tasks)
+                sent = True
+        if is_short and not sent:
+            self._note_cap()
+
+    def _affordable(self, arm_ids: Sequence[str], most: int, now: float) -> tuple[list[Task], bool]:
+        """Tasks of these arms that are due, and whether the cap had room for all of them."""
         tasks: list[Task] = []
-        for _ in range(self._crew.room()):
-            due = self._scheduler.next_due(now)
+        for _ in range(most):
+            due = self._scheduler.next_due(now, arm_ids)
             if due is None:
                 break
             key = self._scheduler.grid.key(due.ordinal)
             if not self._purse.reserve(self._requests.worst_case_usd(key)):
                 self._scheduler.put_back(due.ordinal)
-                self._note_cap(sent=bool(tasks))
-                break
+                return tasks, False
             tasks.append(self._requests.task(key, due.number, now))
-        if tasks:
-            self._crew.send(tasks)
+        return tasks, True
 
-    def _note_cap(self, *, sent: bool) -> None:
+    def _note_cap(self) -> None:
         """The cap is reached for good only when nothing in flight can still give money back."""
-        if self._scheduler.out == 0 and not sent:
+        if self._scheduler.out == 0:
             cap, spent = self._purse.cap_usd or 0.0, self._purse.settled_usd
             room = f"the cap of ${cap:,.2f} leaves no room for another request (${spent:,.4f} spent)"
             reason = f"{room}; raise cap.usd to go on"

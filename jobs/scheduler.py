@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from operator import itemgetter
 
 from polythink.jobs.backoff import backoff_s
 from polythink.jobs.grid import DoneSet, Grid
@@ -35,9 +36,8 @@ class Scheduler:
     ) -> None:
         self.grid = grid
         self.done = done
-        self._owed = done.missing()  # each ordinal comes out once, for its first attempt in this run
-        self._waiting: list[tuple[float, int]] = []  # (when due, ordinal)
-        self._returned: list[int] = []  # lost with a worker, or drawn and not affordable
+        arms = len(grid.arm_ids)
+        self._queues = {arm_id: _Queue(done.missing(n, arms)) for n, arm_id in enumerate(grid.arm_ids)}
         self._out: set[int] = set()
         self._attempts = dict(earlier_attempts)  # ordinal -> attempts made, of unfinished samples that had any
         self._strikes: dict[int, int] = {}
@@ -53,11 +53,12 @@ class Scheduler:
         """Samples with workers."""
         return len(self._out)
 
-    def next_due(self, now: float) -> Due | None:
-        """The next sample to send, which then is out; None if none is due."""
-        ordinal = self._draw(now)
-        if ordinal is None:
+    def next_due(self, now: float, arm_ids: Iterable[str]) -> Due | None:
+        """The next sample of these arms to send, which then is out; None if none is due."""
+        ready = [(turn, queue) for arm_id in arm_ids if (turn := (queue := self._queues[arm_id]).turn(now)) is not None]
+        if not ready:
             return None
+        ordinal = min(ready, key=itemgetter(0))[1].draw(now)
         self._out.add(ordinal)
         return Due(ordinal, self._attempts.get(ordinal, 0) + 1)
 
@@ -65,7 +66,7 @@ class Scheduler:
         """A sample that could not be sent after all, or whose worker died, is owed again at once."""
         if ordinal in self._out:
             self._out.remove(ordinal)
-            self._returned.append(ordinal)
+            self._queue(ordinal).returned.append(ordinal)
 
     def put_back_key(self, key: SampleKey) -> None:
         """The same, by the sample's key."""
@@ -89,20 +90,16 @@ class Scheduler:
             self._strikes.pop(ordinal, None)
         else:
             self._attempts[ordinal] = attempt.number
-            heapq.heappush(self._waiting, (now + self._delay(ordinal, result), ordinal))
+            heapq.heappush(self._queue(ordinal).waiting, (now + self._delay(ordinal, result), ordinal))
         return attempt
 
-    def _draw(self, now: float) -> int | None:
-        if self._returned:
-            return self._returned.pop()
-        if self._waiting and self._waiting[0][0] <= now:
-            return heapq.heappop(self._waiting)[1]
-        return next(self._owed, None)
+    def _queue(self, ordinal: int) -> _Queue:
+        return self._queues[self.grid.arm_id(ordinal)]
 
     def _judged(self, ordinal: int, result: Result, may_give_up: bool) -> Attempt:
         """The attempt, given up if this was its sample's last strike. A 429 is no strike: it is ours."""
         failure = result.failure
-        if failure is None or failure.disposition != "retry" or failure.limited:
+        if failure is None or failure.disposition != "retry" or failure.limited or result.is_probe:
             return result.attempt
         strikes = self._strikes[ordinal] = self._strikes.get(ordinal, 0) + 1
         is_last = strikes >= self._max_strikes and may_give_up
@@ -113,3 +110,30 @@ class Scheduler:
         if failure is not None and failure.retry_after_s is not None:
             return failure.retry_after_s
         return backoff_s(self._strikes.get(ordinal, 0) + 1, self._rng)
+
+
+class _Queue:
+    """The samples of one arm that are to be sent."""
+
+    def __init__(self, owed: Iterator[int]) -> None:
+        self.returned: list[int] = []  # lost with a worker, or drawn and not affordable
+        self.waiting: list[tuple[float, int]] = []  # (when due, ordinal)
+        self._owed = owed  # each ordinal comes out once, for its first attempt in this run
+        self._first = next(owed, None)
+
+    def turn(self, now: float) -> int | None:
+        """The lower, the sooner it is this arm's turn; None if nothing is due."""
+        if self.returned or (self.waiting and self.waiting[0][0] <= now):
+            return -1
+        return self._first
+
+    def draw(self, now: float) -> int:
+        """The next ordinal. There must be one due."""
+        if self.returned:
+            return self.returned.pop()
+        if self.waiting and self.waiting[0][0] <= now:
+            return heapq.heappop(self.waiting)[1]
+        if self._first is None:
+            raise ValueError("nothing is due")
+        ordinal, self._first = self._first, next(self._owed, None)
+        return ordinal

@@ -64,6 +64,7 @@ def classify_reply(status: int, body: Any, headers: Mapping[str, str], fallback:
         error_type=str(error.get("type") or f"http_{status}"),
         message=message,
         http_status=status,
+        error_code=code if isinstance(code, str) else None,
         limited=limited,
         retry_after_s=_retry_after(headers) if limited else None,
     )

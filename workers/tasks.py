@@ -33,6 +33,9 @@ class Task:
     body: dict[str, Any]  # arguments of messages.create; shared between the samples of a problem and arm
     endpoint: str  # name
     queued_at: float  # Unix seconds
+    pool: str = ""  # name of the limit pool it counts against
+    prompt_bytes: int = 0  # from which its input tokens are predicted
+    output_guess: float = 1000.0  # output tokens, until replies of its arm have told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +46,7 @@ class Failure:
     error_type: str
     message: str
     http_status: int | None = None
+    error_code: str | None = None  # the API's error.details.error_code
     retry_after_s: float | None = None  # seconds; set when the server limited us
     limited: bool = False  # a 429: ours to avoid, and no strike against the sample
     unreachable: bool = False  # no reply of any kind came
@@ -54,3 +58,4 @@ class Result:
 
     attempt: Attempt
     failure: Failure | None = None
+    is_probe: bool = False  # made to see whether the endpoint is back: failing is no strike against the sample

@@ -3,25 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
+import anthropic
 import ray
 
-from polythink.workers.pace import IDLE_WAIT_S, LEASE_S, Lease
+from polythink.workers.governor import Permits, PoolSpec
+from polythink.workers.holder import Holder, Start
+from polythink.workers.leases import Lease, Reading, Refusal, Report
+from polythink.workers.limit_headers import read_limits
+from polythink.workers.pool import Membership
+from polythink.workers.resources import streams_at_once
 from polythink.workers.sampling import attempt, make_client
-from polythink.workers.tasks import Endpoint, Result, Task
+from polythink.workers.tasks import Endpoint, Failure, Result, Task
 
+RAMP_CODE = "ramp_limit_exceeded"
 GATHER_S = 0.02  # seconds to let more of the same come in, so that calls are few and batches large
 
 
-class Permits(Protocol):
-    """Who is asked before requests start, and told when the server limits us."""
+class Governed(Protocol):
+    """Who is asked before requests start."""
 
-    async def lease(self, want: int, in_flight: int, unused: int) -> Lease: ...
+    async def lease(self, report: Report) -> Lease: ...
 
-    async def freeze(self, seconds: float) -> None: ...
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Harvest:
+    """What a worker hands over at one time."""
+
+    results: list[Result]
+    waiting: dict[str, int]  # pool -> tasks not started
+    started: dict[str, int]  # pool -> tasks started since the last time
 
 
 class Outbox:
@@ -56,30 +71,40 @@ class Outbox:
 
 
 class Streams:
-    """The queue of tasks for one endpoint, and the streams that answer them."""
+    """The tasks of one pool, and the streams that answer them."""
 
-    def __init__(self, endpoint: Endpoint, streams: int, permits: Permits, outbox: Outbox) -> None:
+    def __init__(
+        self, client: anthropic.AsyncAnthropic, endpoint: Endpoint, holder: Holder, governor: Governed, outbox: Outbox
+    ) -> None:
+        self._client = client
         self._endpoint = endpoint
-        self._client = make_client(endpoint, streams)
-        self._most = streams
-        self._permits = permits
+        self._holder = holder
+        self._governor = governor
         self._outbox = outbox
-        self._waiting: deque[Task] = deque()
         self._running: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
+        self._started = 0
         self._loop = asyncio.create_task(self._start_as_permitted())
         self._loop.add_done_callback(self._report)
 
     def put(self, tasks: Sequence[Task]) -> None:
         """Queue tasks."""
-        self._waiting.extend(tasks)
-        self._changed.set()
+        if tasks:
+            self._holder.put(tasks)
+            self._changed.set()
 
     def recall(self) -> list[Task]:
         """Give back what has not started."""
-        tasks = list(self._waiting)
-        self._waiting.clear()
-        return tasks
+        return self._holder.recall()
+
+    @property
+    def waiting(self) -> int:
+        return self._holder.waiting
+
+    def take_started(self) -> int:
+        """How many have started since last asked."""
+        started, self._started = self._started, 0
+        return started
 
     async def close(self) -> None:
         """Drop everything that runs."""
@@ -87,33 +112,43 @@ class Streams:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-        await self._client.close()
 
     async def _start_as_permitted(self) -> None:
-        unused = 0
         while True:
-            want = min(len(self._waiting), self._most - len(self._running))
-            lease = await self._permits.lease(want, len(self._running), unused)
-            unused = lease.starts
-            while unused and self._waiting:
-                self._start(self._waiting.popleft())
-                unused -= 1
-            await self._pause(lease)
+            if not self._holder.is_busy:
+                await self._changed.wait()
+                await asyncio.sleep(GATHER_S)
+            self._changed.clear()
+            report = self._holder.report(time.monotonic())
+            lease = await self._governor.lease(report)
+            now = time.monotonic()
+            self._holder.take(lease, now)
+            can_change = lease.is_held_by_running or not report.asks
+            await self._use_permits(now + lease.again_s, can_change=can_change)
 
-    async def _pause(self, lease: Lease) -> None:
-        """Until permits may have come free; at the latest until the lease ends."""
-        self._changed.clear()
-        if self._waiting and not lease.starts:
-            await asyncio.sleep(lease.seconds)
-            return
+    async def _use_permits(self, until: float, *, can_change: bool) -> None:
+        """Start tasks as their permits come due, until it is time to ask again, or worth it because of a change."""
+        while (now := time.monotonic()) < until:
+            for start in self._holder.starts(now):
+                self._start(start)
+            pause = min(until, self._holder.next_start() or until) - now
+            if not can_change:
+                await asyncio.sleep(pause)
+            elif await self._is_changed(pause):
+                await asyncio.sleep(GATHER_S)
+                return
+
+    async def _is_changed(self, within_s: float) -> bool:
+        """Whether tasks came or requests ended within that time."""
         try:
-            await asyncio.wait_for(self._changed.wait(), IDLE_WAIT_S if self._waiting else LEASE_S)
-            await asyncio.sleep(GATHER_S)
+            await asyncio.wait_for(self._changed.wait(), within_s)
         except TimeoutError:
-            pass
+            return False
+        return True
 
-    def _start(self, task: Task) -> None:
-        running = asyncio.create_task(self._run(task))
+    def _start(self, start: Start) -> None:
+        self._started += 1
+        running = asyncio.create_task(self._run(start))
         self._running.add(running)
         running.add_done_callback(self._ended)
 
@@ -123,30 +158,43 @@ class Streams:
         self._report(running)
 
     def _report(self, ended: asyncio.Task[None]) -> None:
-        """An error here is a defect of ours, or a lost governor: it must not pass unseen."""
+        """An error here is a defect of ours, or a lost cluster: it must not pass unseen."""
         if not ended.cancelled() and (error := ended.exception()):
             self._outbox.fail(error)
 
-    async def _run(self, task: Task) -> None:
-        result = await attempt(self._client, self._endpoint, task)
-        if result.failure and result.failure.retry_after_s is not None:
-            await self._permits.freeze(result.failure.retry_after_s)
-        self._outbox.add(result)
+    async def _run(self, start: Start) -> None:
+        head = _Head(self._holder)
+        result = await attempt(self._client, self._endpoint, start.task, head.arrived)
+        usage = result.attempt.usage
+        was_billed = result.attempt.message_id is not None
+        self._holder.ended(
+            start,
+            input_tokens=usage.input_tokens + usage.cache_write_tokens if was_billed else None,
+            output_tokens=usage.output_tokens if was_billed else None,
+        )
+        if result.failure:
+            self._hear(result.failure, head)
+        self._outbox.add(Result(attempt=result.attempt, failure=result.failure, is_probe=start.is_probe))
+
+    def _hear(self, failure: Failure, head: _Head) -> None:
+        if failure.retry_after_s is not None:
+            is_ramp = failure.error_code == RAMP_CODE
+            self._holder.refused(Refusal(retry_after_s=failure.retry_after_s, is_ramp=is_ramp, reading=head.reading))
+        elif failure.unreachable or (failure.http_status or 0) >= 500:
+            self._holder.overloaded()
 
 
-class _GovernorPermits:
-    """The governor, as one worker sees it."""
+class _Head:
+    """What the head of one reply said."""
 
-    def __init__(self, governor: Any, holder: str) -> None:
-        self._governor = governor
+    def __init__(self, holder: Holder) -> None:
         self._holder = holder
+        self.reading: Reading | None = None
 
-    async def lease(self, want: int, in_flight: int, unused: int) -> Lease:
-        lease: Lease = await self._governor.lease.remote(self._holder, want, in_flight, unused)
-        return lease
-
-    async def freeze(self, seconds: float) -> None:
-        await self._governor.freeze.remote(seconds)
+    def arrived(self, status: int, headers: Mapping[str, str]) -> None:
+        self.reading = read_limits(headers)
+        if status < 500:
+            self._holder.answered(self.reading, time.monotonic())
 
 
 @ray.remote(max_restarts=0)
@@ -154,20 +202,34 @@ class Worker:
     """Runs tasks for one job. The first call must be `open`, inside the actor's event loop."""
 
     async def open(
-        self, name: str, endpoints: Mapping[str, Endpoint], governors: Mapping[str, Any], streams: int
+        self, name: str, endpoints: Mapping[str, Endpoint], pools: Sequence[PoolSpec], member: Membership, workers: int
     ) -> None:
+        """`workers` of the same kind may share the machine."""
         self._outbox = Outbox()
+        streams = min(member.in_flight, streams_at_once(workers))
+        clients = {endpoint.name: make_client(endpoint, streams) for endpoint in endpoints.values()}
         self._streams = {
-            endpoint.name: Streams(endpoint, streams, _GovernorPermits(governors[endpoint.name], name), self._outbox)
-            for endpoint in endpoints.values()
+            pool.name: Streams(
+                clients[pool.endpoint],
+                endpoints[pool.endpoint],
+                Holder(member.job, streams=streams),
+                Permits(pool, f"{member.job}/{name}", member),
+                self._outbox,
+            )
+            for pool in pools
         }
 
     async def put(self, tasks: Sequence[Task]) -> None:
-        for endpoint, streams in self._streams.items():
-            streams.put([task for task in tasks if task.endpoint == endpoint])
+        for pool, streams in self._streams.items():
+            streams.put([task for task in tasks if task.pool == pool])
 
-    async def take(self, timeout_s: float) -> list[Result]:
-        return await self._outbox.take(timeout_s)
+    async def take(self, timeout_s: float) -> Harvest:
+        """What ended, waiting up to `timeout_s` for something to end."""
+        return Harvest(
+            results=await self._outbox.take(timeout_s),
+            waiting={pool: streams.waiting for pool, streams in self._streams.items()},
+            started={pool: streams.take_started() for pool, streams in self._streams.items()},
+        )
 
     async def recall(self) -> list[Task]:
         return [task for streams in self._streams.values() for task in streams.recall()]

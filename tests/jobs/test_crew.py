@@ -8,6 +8,8 @@ from polythink.errors import ClusterError
 from polythink.jobs.cluster import cluster
 from polythink.jobs.crew import Crew
 from polythink.records import SampleKey
+from polythink.workers.governor import PoolSpec
+from polythink.workers.pool import Membership, Rules
 from polythink.workers.tasks import Endpoint, Task
 
 ROUNDS = 60  # of half a second at most: a worker that could not take its tasks has been heard long before
@@ -27,14 +29,16 @@ def test_tasks_that_do_not_reach_their_worker_end_the_run_instead_of_being_waite
         number=1,
         body={"model": Unreadable()},
         endpoint="default",
+        pool="pool",
         queued_at=0.0,
     )
     endpoint = Endpoint(name="default", base_url="http://127.0.0.1:9")
     with cluster(None, workers=1):
-        crew = Crew({"default": endpoint}, workers=1, in_flight=1, requests_per_minute={})
-        while not crew.room():
+        pool = PoolSpec(name="pool", endpoint="default", actor="governor of this test", rules=Rules())
+        crew = Crew({"default": endpoint}, [pool], Membership(job="job"), workers=1)
+        while not crew.room()["pool"]:
             crew.news()
-        crew.send([task])
+        crew.send("pool", [task])
         with pytest.raises(ClusterError, match=r"worker-1 could not take its tasks(.|\n)*no number"):
             for _ in range(ROUNDS):
                 crew.news()

@@ -67,7 +67,7 @@ class AnyRun(RuleBasedStateMachine):
     @rule(count=st.integers(1, 6))
     def send(self, count: int) -> None:
         for _ in range(count):
-            due = self.scheduler.next_due(self.now)
+            due = self.scheduler.next_due(self.now, ["a"])
             if due is None:
                 return
             assert due.ordinal not in self.out, "with a worker already"
@@ -119,7 +119,7 @@ class AnyRun(RuleBasedStateMachine):
             self.scheduler.put_back(ordinal)
         self.now += CEILING_S + 1
         left = set()
-        while due := self.scheduler.next_due(self.now):
+        while due := self.scheduler.next_due(self.now, ["a"]):
             left.add(due.ordinal)
         assert left == set(range(len(self.grid))) - self.finished
 
@@ -136,11 +136,11 @@ def test_a_429_is_no_strike_and_waits_as_long_as_it_was_told() -> None:
     scheduler = one_sample()
     for number in range(1, 10 * STRIKES):
         now = number * 10.0
-        due = scheduler.next_due(now)
+        due = scheduler.next_due(now, ["a"])
         assert due is not None and due.number == number
         attempt = scheduler.settle(result(scheduler.grid.key(0), number, LIMITED), now)
         assert attempt is not None and attempt.status == "retry"
-        assert scheduler.next_due(now + 1.99) is None
+        assert scheduler.next_due(now + 1.99, ["a"]) is None
     assert not scheduler.is_finished
 
 
@@ -148,7 +148,7 @@ def test_a_failure_that_is_not_the_samples_fault_never_gives_it_up() -> None:
     scheduler = one_sample()
     for number in range(1, 3 * STRIKES):
         now = number * 2 * CEILING_S
-        assert scheduler.next_due(now)
+        assert scheduler.next_due(now, ["a"])
         attempt = scheduler.settle(result(scheduler.grid.key(0), number, OVERLOAD), now, may_give_up=False)
         assert attempt is not None and attempt.status == "retry"
     assert not scheduler.is_finished
@@ -156,7 +156,7 @@ def test_a_failure_that_is_not_the_samples_fault_never_gives_it_up() -> None:
 
 def test_a_refused_job_costs_no_sample_its_life() -> None:
     scheduler = one_sample()
-    assert scheduler.next_due(0.0)
+    assert scheduler.next_due(0.0, ["a"])
     attempt = scheduler.settle(result(scheduler.grid.key(0), 1, NO_KEY), 0.0)
     assert attempt is not None and attempt.status == "retry"
     assert not scheduler.is_finished

@@ -9,7 +9,10 @@ from collections import Counter
 import pytest
 
 from polythink.records import SampleKey
-from polythink.workers.pace import Lease, Pace
+from polythink.workers.holder import Holder
+from polythink.workers.leases import Ask, Lease, Report
+from polythink.workers.pool import Membership, Pool, Rules
+from polythink.workers.sampling import make_client
 from polythink.workers.tasks import Endpoint, Result, Task
 from polythink.workers.worker import Outbox, Streams
 from tests.scripted_server import Reply, Request, ScriptedServer, message_events, refusal, streamed
@@ -30,15 +33,18 @@ class InMemoryPermits:
     """The governor's arithmetic without the actor."""
 
     def __init__(self, in_flight: int) -> None:
-        self.pace = Pace(requests_per_minute=None, in_flight=in_flight, now=time.monotonic())
-        self.freezes: list[float] = []
+        self.pool = Pool(Rules(), time.monotonic())
+        self.member = Membership(job="job", in_flight=in_flight)
+        self.reports: list[Report] = []
 
-    async def lease(self, want: int, in_flight: int, unused: int) -> Lease:
-        return self.pace.lease("one", want=want, in_flight=in_flight, unused=unused, now=time.monotonic())
+    async def lease(self, report: Report) -> Lease:
+        self.reports.append(report)
+        return self.pool.lease("one", self.member, report, time.monotonic())
 
-    async def freeze(self, seconds: float) -> None:
-        self.freezes.append(seconds)
-        self.pace.freeze(seconds, time.monotonic())
+
+def opened(base_url: str, permits: InMemoryPermits, outbox: Outbox, streams: int) -> Streams:
+    endpoint = Endpoint(name="e", base_url=base_url)
+    return Streams(make_client(endpoint, streams), endpoint, Holder("job", streams=streams), permits, outbox)
 
 
 def tasks(count: int) -> list[Task]:
@@ -51,7 +57,7 @@ def tasks(count: int) -> list[Task]:
 
 async def drained(base_url: str, permits: InMemoryPermits, *, count: int, streams: int) -> list[Result]:
     outbox = Outbox()
-    running = Streams(Endpoint(name="e", base_url=base_url), streams, permits, outbox)
+    running = opened(base_url, permits, outbox, streams)
     try:
         running.put(tasks(count))
         results: list[Result] = []
@@ -120,14 +126,16 @@ def test_a_429_freezes_everyone_for_as_long_as_it_says() -> None:
     with ScriptedServer(lambda request: limited) as server:
         results = asyncio.run(drained(server.base_url, permits, count=1, streams=4))
     assert results[0].failure is not None and results[0].failure.limited
-    assert permits.freezes == [1.0]
-    assert permits.pace.lease("one", want=1, in_flight=0, unused=0, now=time.monotonic()).starts == 0
+    ask = Ask(kind="job/a", count=1, input_tokens=1.0, output_tokens=1.0)
+    asyncio.run(permits.lease(Report(asks=(ask,), room=1)))
+    assert [refusal.retry_after_s for report in permits.reports for refusal in report.refusals] == [1.0]
+    assert not asyncio.run(permits.lease(Report(asks=(ask,), room=1))).permits
 
 
 def test_what_has_not_started_can_be_taken_back_and_what_has_still_ends() -> None:
     async def recalled(base_url: str) -> tuple[list[Task], list[Result]]:
         outbox, permits = Outbox(), InMemoryPermits(2)
-        running = Streams(Endpoint(name="e", base_url=base_url), 2, permits, outbox)
+        running = opened(base_url, permits, outbox, 2)
         running.put(tasks(10))
         results = await outbox.take(5.0)
         back = running.recall()

@@ -1,0 +1,43 @@
+"""The limit pools of a job: what the API limits as one, by endpoint and model class."""
+
+from __future__ import annotations
+
+from polythink import facts
+from polythink.jobs.workload import Workload
+from polythink.records import Arm
+from polythink.workers.governor import PoolSpec
+from polythink.workers.leases import Dimension
+from polythink.workers.pool import Membership, Rules
+
+_ANY_NUMBER = 1_000_000  # requests in flight: as many as the limits, and the workers' memory, allow
+
+
+def pool_name(arm: Arm) -> str:
+    """The pool that an arm's requests count against, within the job."""
+    model = facts.find(arm.model)
+    return f"{arm.endpoint}/{model.model_class if model else arm.model}"
+
+
+def pools(work: Workload) -> list[PoolSpec]:
+    """Every pool of a job. Jobs on one cluster share a pool where address, key and model class are the same."""
+    found: dict[str, PoolSpec] = {}
+    for arm in work.arms:
+        endpoint = work.job.endpoints[arm.endpoint]
+        name = pool_name(arm)
+        model_class = name.partition("/")[2]
+        limits: dict[Dimension, float] = {}
+        if endpoint.requests_per_minute is not None:
+            limits["requests"] = endpoint.requests_per_minute
+        found[name] = PoolSpec(
+            name=name,
+            endpoint=arm.endpoint,
+            actor=f"governor {endpoint.base_url or 'default'} {endpoint.api_key_env} {model_class}",
+            rules=Rules(limits=limits),
+        )
+    return list(found.values())
+
+
+def membership(work: Workload) -> Membership:
+    """The job, as governors know it."""
+    concurrency = work.job.concurrency
+    return Membership(job=work.job_id, in_flight=concurrency if isinstance(concurrency, int) else _ANY_NUMBER)
