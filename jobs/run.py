@@ -21,7 +21,7 @@ from polythink.jobs.keeper import Keeper, Reader
 from polythink.jobs.pools import membership, pools
 from polythink.jobs.requests import Requests, endpoints
 from polythink.jobs.sampling import PATIENCE_S, Sampling, Watch
-from polythink.jobs.selection import select
+from polythink.jobs.selection import select_anew
 from polythink.jobs.spec_parts import PythonGrade
 from polythink.jobs.standing import Standing, standing
 from polythink.jobs.workload import Workload, grade_function
@@ -66,7 +66,7 @@ def run_job(
         except KeyboardInterrupt:
             final = _broken_off(archive, started, "interrupted", "interrupted at once; resume it to go on")
             tell(final)  # before the votes, for the next signal may be a kill
-            select(archive, work)
+            select_anew(archive, work)
             return final
         tell(final)
         return final
@@ -93,7 +93,7 @@ class _Run:
         else:
             self.tell(where.state)
             self._sample(where)
-        select(self.archive, self.work)
+        select_anew(self.archive, self.work)
         return replace(where.state, updated_at=time.time())
 
     def _land_leftovers(self) -> None:

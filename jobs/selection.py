@@ -2,21 +2,62 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 from polythink.jobs.workload import Workload
-from polythink.selectors.registry import parse_selector
-from polythink.selectors.stage import Selected, select_job
+from polythink.selectors.registry import SelectorConfig, parse_selector
+from polythink.selectors.stage import Selected, forget_selector, kept_selectors, select_job
 from polythink.storage.archive import Archive
+from polythink.storage.files import replace_text
+
+_OPTIONS_FILE = "selectors.json"  # the options of every selector that has rows, by name
 
 
-def select(archive: Archive, work: Workload, selectors: Sequence[object] | None = None) -> tuple[list[str], Selected]:
+def select(archive: Archive, work: Workload, selectors: Sequence[object] | None) -> tuple[list[str], Selected]:
     """Write selections and curves by these selectors (None: the job's own); returns their names and the counts.
 
     Raises ValueError, with a suggestion, for a selector that is not known or is named twice.
     """
-    chosen = [parse_selector(value) for value in selectors or work.job.select]
+    return _select(archive, work, [parse_selector(value) for value in selectors or work.job.select])
+
+
+def select_anew(archive: Archive, work: Workload) -> None:
+    """Bring every selection and curve of the job up to its traces.
+
+    By the job's own selectors, and by every other that has rows, with the options these were made with. The rows of a
+    selector that is no longer known are removed: they speak of fewer samples than there are.
+    """
+    chosen = [parse_selector(value) for value in work.job.select]
+    own, options = {selector.name for selector in chosen}, _read_options(_options_path(archive, work))
+    for name in kept_selectors(archive, work.job_id):
+        if name in own:
+            continue
+        try:
+            chosen.append(parse_selector({name: options.get(name)}))
+        except ValueError:
+            forget_selector(archive, work.job_id, name)
+    _select(archive, work, chosen)
+
+
+def _select(archive: Archive, work: Workload, chosen: Sequence[SelectorConfig]) -> tuple[list[str], Selected]:
+    path = _options_path(archive, work)
+    options = _read_options(path) | {selector.name: dict(selector.options) for selector in chosen}
+    replace_text(path, json.dumps(options, indent=1, sort_keys=True))
     selected = select_job(
         archive, work.job_id, selectors=chosen, equivalence=work.job.answer.equivalence, seed=work.job.seed
     )
     return [selector.name for selector in chosen], selected
+
+
+def _options_path(archive: Archive, work: Workload) -> Path:
+    return archive.folder(work.job_id) / _OPTIONS_FILE
+
+
+def _read_options(path: Path) -> dict[str, dict[str, str]]:
+    try:
+        options: dict[str, dict[str, str]] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    return options

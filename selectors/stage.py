@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,7 @@ from polythink.selectors.samples import Samples, countable, load_samples
 from polythink.selectors.thinking import ThinkingFit, ThinkingPoint, fit_log2, thinking_point
 from polythink.selectors.votes import Ballot, Selector, Verdict, Vote
 from polythink.storage.archive import Archive
+from polythink.storage.files import sync_folder
 from polythink.storage.schema import CURVES, SELECTIONS
 
 
@@ -60,6 +62,27 @@ def select_job(
         selections += len(rows)
         points += _write_curves(archive, job_id, config.name, panels, kind.curve(seed), seed)
     return Selected(samples=len(samples), selections=selections, curve_points=points)
+
+
+def kept_selectors(archive: Archive, job_id: str) -> list[str]:
+    """The selectors that have rows for the job, by name; pass@n is none."""
+    return sorted({_selector_of(path) for path in _selector_parts(archive, job_id)} - {PASS})
+
+
+def forget_selector(archive: Archive, job_id: str, name: str) -> None:
+    """Durably remove the rows of a selector."""
+    for path in _selector_parts(archive, job_id):
+        if _selector_of(path) == name:
+            path.unlink()
+            sync_folder(path.parent)
+
+
+def _selector_parts(archive: Archive, job_id: str) -> list[Path]:
+    return [path for table in (SELECTIONS, CURVES) for path in archive.parts(table.name, job_id)]
+
+
+def _selector_of(path: Path) -> str:
+    return path.stem.removeprefix("part-")
 
 
 def thinking_job(archive: Archive, job_id: str, *, seed: int = 0) -> tuple[list[ThinkingPoint], ThinkingFit | None]:

@@ -1,0 +1,46 @@
+"""After a run every selector speaks of all samples there are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+
+from polythink.jobs.selection import select, select_anew
+from polythink.jobs.workload import recall
+from polythink.selectors.stage import kept_selectors
+from polythink.storage.archive import Archive
+from polythink.storage.schema import CURVES, SELECTIONS
+from tests.running import job_file, run
+from tests.scripted_server import ScriptedServer, message_events, streamed
+
+SEEN = "SELECT selector, min(n) AS low, max(n) AS high FROM selections GROUP BY ALL ORDER BY ALL"
+
+
+def test_selectors_the_job_does_not_name_see_the_new_samples_too(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "archive")
+    with ScriptedServer(lambda request: streamed(message_events())) as server:
+        _, work = run(archive, job_file(tmp_path, server.base_url, samples=2, select=["first"]))
+        select(archive, work, [{"majority": {"ties": "seeded"}}])
+        gone = {"problem_id": "a", "arm_id": "plain", "selector": "gone", "n": 2}
+        archive.replace_part(SELECTIONS, work.job_id, "gone", pa.Table.from_pylist([gone], schema=SELECTIONS.arrow))
+        archive.replace_part(CURVES, work.job_id, "gone", CURVES.arrow.empty_table())
+        run(archive, job_file(tmp_path, server.base_url, samples=5, select=["first"]))
+    rows = archive.sql(SEEN).to_pylist()
+    assert rows == [{"selector": name, "low": 5, "high": 5} for name in ("first", "majority")]
+    assert kept_selectors(archive, work.job_id) == ["first", "majority"]
+    highest = archive.sql("SELECT selector, max(n) AS n FROM curves GROUP BY ALL ORDER BY ALL").to_pylist()
+    assert highest == [{"selector": name, "n": 5} for name in ("first", "majority", "pass")]
+    options = json.loads((archive.folder(work.job_id) / "selectors.json").read_text())
+    assert options == {"first": {}, "majority": {"ties": "seeded"}}, "run again as it was run"
+
+
+def test_selecting_anew_changes_nothing_where_nothing_is_new(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "archive")
+    with ScriptedServer(lambda request: streamed(message_events())) as server:
+        _, work = run(archive, job_file(tmp_path, server.base_url, samples=2, select=["majority"]))
+    query = "SELECT * FROM selections ORDER BY ALL"
+    before = archive.sql(query)
+    select_anew(archive, recall(archive, work.job_id))
+    assert archive.sql(query) == before
