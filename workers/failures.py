@@ -13,6 +13,7 @@ import anthropic
 import httpx2
 
 from polythink.workers.replies import MalformedEventError
+from polythink.workers.sse import OversizedEventError
 from polythink.workers.tasks import Disposition, Failure
 
 _SPEND_CODES = frozenset({"enforced_spend_limit_reached", "contract_spend_limit_reached"})
@@ -43,7 +44,7 @@ def classify_exception(error: BaseException) -> Failure | None:
             return _unreached("timeout_error", error)
         case anthropic.APIConnectionError() | httpx2.TransportError() | httpx2.StreamError() | ConnectionError():
             return _unreached("connection_error", error)
-        case MalformedEventError() | UnicodeDecodeError() | httpx2.DecodingError():
+        case MalformedEventError() | OversizedEventError() | httpx2.DecodingError():
             return Failure(disposition="retry", error_type="malformed_stream", message=str(error))
         case anthropic.AnthropicError():
             return Failure(disposition="stop_job", error_type="client_error", message=str(error))

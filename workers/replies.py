@@ -1,4 +1,4 @@
-"""Putting a streamed message together from its events. No I/O, no clock.
+"""Putting a streamed message together from its events, as the SDK's own accumulator does. No I/O, no clock.
 
 Source: the streaming section of the Messages API reference. Unknown events, blocks and deltas are tolerated; a message
 counts only after `message_stop`.
@@ -7,67 +7,124 @@ counts only after `message_stop`.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
+
+from pydantic_core import from_json
 
 from polythink.records import Usage
 
-_APPENDED = {
-    "text_delta": "text",
-    "thinking_delta": "thinking",
-    "signature_delta": "signature",
-}
-_CHARS_PER_TOKEN = 4  # only to estimate what a cut stream had cost
+# The two deltas that make up nearly all of a stream, in the form the API writes them. What is between the quotes of
+# their text is kept as it is until the message is asked for; the pattern lets through nothing that would not decode.
+_hot_delta = re.compile(
+    rb'\{"type": ?"content_block_delta", ?"index": ?(\d{1,6}+), ?"delta": ?'
+    rb'\{"type": ?"(text|thinking)_delta", ?"\2": ?'
+    rb'("[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+")\} *+\} *+'
+).fullmatch
+_TEXTS: dict[str | None, tuple[str, ...]] = {
+    "text": ("text",),
+    "thinking": ("thinking", "signature"),
+    "redacted_thinking": ("data",),
+}  # block type: fields
+_WITH_INPUT = frozenset({"tool_use", "server_tool_use"})
+_LATER_COUNTS = (  # what the SDK takes over from the usage of message_delta, where it is given
+    "output_tokens",
+    "input_tokens",
+    "cache_creation_input_tokens",
+    "cache_read_input_tokens",
+    "server_tool_use",
+    "output_tokens_details",
+)
 _NESTED_COUNTS = ("cache_creation", "output_tokens_details")
-_SHOWN = 200  # characters of a malformed event in its error
+_CHARS_PER_TOKEN = 4  # only to estimate what a cut stream had cost
+_SEAL_BYTES = 200  # what a signature holds besides the thinking it encrypts (seen in recordings: 160 to 220)
+_SHOWN = 200  # bytes of a malformed event in its error
 
 
 class MalformedEventError(ValueError):
     """An event is not what the API documents; the stream cannot be trusted further."""
 
 
+class _Block:
+    """A content block under construction."""
+
+    __slots__ = ("fields", "kind", "written", "written_kind")
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self.fields = fields
+        self.kind = _text(fields.get("type"))
+        for name in _TEXTS.get(self.kind, ()):
+            _text(fields.get(name))
+        self.written_kind = (self.kind or "").encode("utf-8", "replace")  # as it stands in the bytes of a delta
+        self.written = bytearray()  # text or thinking: JSON strings, each with a comma; input: JSON text
+
+    def whole(self) -> dict[str, Any]:
+        """The block as the API's non-streaming reply would hold it."""
+        if not self.written:
+            return dict(self.fields)
+        if self.kind in _WITH_INPUT:
+            return {**self.fields, "input": _input(bytes(self.written))}
+        name = str(self.kind)
+        pieces = json.loads(b"[" + self.written[:-1] + b"]")
+        return {**self.fields, name: "".join((self.fields.get(name) or "", *pieces))}
+
+
 class Reply:
     """A message under construction: feed it events in order."""
 
     def __init__(self) -> None:
-        self.message_id: str | None = None
-        self.model: str | None = None
-        self.stop_reason: str | None = None
-        self.has_content = False
         self.is_complete = False  # message_stop was seen
         self.error: dict[str, Any] | None = None  # the body of an error event
-        self._blocks: dict[int, dict[str, Any]] = {}
-        self._pieces: dict[tuple[int, str], list[str]] = {}
-        self._usage: dict[str, Any] = {}
+        self._message: dict[str, Any] | None = None  # without content
+        self._blocks: list[_Block] = []
+        self._billed: dict[str, Any] = {}
 
-    def feed(self, event: str | None, data: str) -> None:
+    @property
+    def has_content(self) -> bool:
+        return bool(self._blocks)
+
+    @property
+    def message_id(self) -> str | None:
+        return _text((self._message or {}).get("id"))
+
+    @property
+    def model(self) -> str | None:
+        return _text((self._message or {}).get("model"))
+
+    @property
+    def stop_reason(self) -> str | None:
+        return _text((self._message or {}).get("stop_reason"))
+
+    def feed(self, event: bytes, data: bytes) -> None:
         """Take one server-sent event. Raises MalformedEventError if its data is not what the API documents."""
         try:
-            self._take(event, data)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise MalformedEventError(f"not a Messages API event: {event}: {data[:_SHOWN]}") from error
+            if event == b"content_block_delta" and self._message is not None and (hot := _hot_delta(data)):
+                index, kind, literal = hot.groups()
+                if not literal.isascii():
+                    literal.decode()  # what cannot be decoded is refused now, not when the message is asked for
+                block = self._blocks[int(index)]
+                if block.written_kind == kind:
+                    block.written += literal + b","
+            else:
+                self._take(event, data)
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            shown = data[:_SHOWN].decode(errors="replace")
+            raise MalformedEventError(f"not a Messages API event: {event.decode(errors='replace')}: {shown}") from error
 
-    def _take(self, event: str | None, data: str) -> None:
-        match event:
-            case "content_block_delta":
-                self._add_delta(json.loads(data))
-            case "content_block_start":
-                self._start_block(json.loads(data))
-            case "message_start":
-                self._start(json.loads(data)["message"])
-            case "message_delta":
-                self._finish(json.loads(data))
-            case "message_stop":
-                self.is_complete = True
-            case "error":
-                self.error = dict(json.loads(data))
+    def message(self) -> dict[str, Any]:
+        """The message so far, as the SDK has it: equal to `get_final_message().to_dict(mode="json")`."""
+        return {**(self._message or {}), "content": self.content()}
 
     def content(self) -> list[dict[str, Any]]:
-        """The content blocks so far, in order, exactly as the API's non-streaming reply would hold them."""
-        return [self._block(index) for index in sorted(self._blocks)]
+        """The content blocks so far, exactly as the API's non-streaming reply would hold them."""
+        return [block.whole() for block in self._blocks]
 
     def usage(self) -> Usage:
-        """Tokens billed so far. Of a cut stream the output is not known and is estimated from the text that came."""
-        counts = self._usage
+        """Tokens billed so far. Of a cut stream the output is not known and is estimated from what came.
+
+        The estimate is a lower bound wherever the thinking shown is a summary, or is hidden (`hides_thinking`).
+        """
+        counts = self._billed
         writes = counts.get("cache_creation") or {}
         written = counts.get("cache_creation_input_tokens") or 0
         written_1h = writes.get("ephemeral_1h_input_tokens") or 0
@@ -81,49 +138,81 @@ class Reply:
             thinking_tokens=thinking,
         )
 
+    def hides_thinking(self) -> bool:
+        """Whether there was thinking of which nothing came, not even its signature: no estimate can count it."""
+        return any(
+            block.kind == "thinking" and not block.written and not block.fields.get("signature")
+            for block in self._blocks
+        )
+
     def _output_tokens(self) -> int:
-        reported: int = self._usage.get("output_tokens") or 0
+        reported: int = self._billed.get("output_tokens") or 0
         if self.stop_reason is not None:
             return reported
-        streamed = sum(len(piece) for pieces in self._pieces.values() for piece in pieces)
-        return max(reported, streamed // _CHARS_PER_TOKEN)
+        return max(reported, sum(map(_characters, self.content())) // _CHARS_PER_TOKEN)
+
+    def _take(self, event: bytes, data: bytes) -> None:
+        match event:
+            case b"error":
+                self.error = dict(_object(data))
+            case b"message_start":
+                self._start(_object(data)["message"])
+            case b"message_stop":
+                self.is_complete = self._message is not None
+            case _ if self._message is None:  # the SDK, too, begins with message_start
+                return
+            case b"content_block_start":
+                self._blocks.append(_Block(dict(_object(data)["content_block"])))
+            case b"content_block_delta":
+                parsed = _object(data)
+                self._add_delta(self._block(parsed["index"]), parsed["delta"])
+            case b"message_delta":
+                self._finish(_object(data))
 
     def _start(self, message: dict[str, Any]) -> None:
-        self.message_id = _text(message.get("id"))
-        self.model = _text(message.get("model"))
-        self._usage = _counts(message.get("usage"))
+        if self._message is not None:
+            return
+        for name in ("id", "model", "stop_reason"):
+            _text(message.get(name))
+        self._billed = _counts(message.get("usage"))
+        self._blocks = [_Block(dict(block)) for block in message.get("content") or ()]
+        self._message = {name: value for name, value in message.items() if name != "content"}
 
-    def _start_block(self, event: dict[str, Any]) -> None:
-        block = dict(event["content_block"])
-        for field in _APPENDED.values():
-            _text(block.get(field))
-        self._blocks[int(event["index"])] = block
-        self.has_content = True
+    def _block(self, index: int) -> _Block:
+        if index < 0:
+            raise IndexError(index)
+        return self._blocks[index]
 
-    def _add_delta(self, event: dict[str, Any]) -> None:
-        index, delta = event["index"], event["delta"]
-        kind = delta.get("type")
-        if kind == "input_json_delta":
-            self._pieces.setdefault((index, "partial_json"), []).append(_text(delta["partial_json"]) or "")
-        elif kind == "citations_delta":
-            block = self._blocks[index]
-            block["citations"] = [*(block.get("citations") or []), delta["citation"]]
-        elif kind in _APPENDED:
-            field = _APPENDED[kind]
-            self._pieces.setdefault((index, field), []).append(_text(delta[field]) or "")
+    def _add_delta(self, block: _Block, delta: dict[str, Any]) -> None:
+        match delta.get("type"), block.kind:
+            case ("text_delta", "text") | ("thinking_delta", "thinking"):
+                text = _text(delta[str(block.kind)])
+                block.written += json.dumps(text or "").encode() + b","
+            case "signature_delta", "thinking":
+                block.fields["signature"] = _text(delta["signature"])
+            case "citations_delta", "text":
+                block.fields["citations"] = [*(block.fields.get("citations") or ()), delta["citation"]]
+            case "input_json_delta", kind if kind in _WITH_INPUT:
+                block.written += (_text(delta["partial_json"]) or "").encode("utf-8", "surrogatepass")
 
     def _finish(self, event: dict[str, Any]) -> None:
-        self.stop_reason = _text((event.get("delta") or {}).get("stop_reason"))
-        self._usage.update(_counts(event.get("usage")))
+        assert self._message is not None
+        delta, usage = event.get("delta") or {}, event.get("usage") or {}
+        ended = {name: delta.get(name) for name in ("stop_reason", "stop_sequence", "stop_details")}
+        _text(ended["stop_reason"])
+        self._billed.update(_counts(usage))
+        if delta.get("container") is not None:
+            ended["container"] = delta["container"]
+        later = {name: usage[name] for name in _LATER_COUNTS if usage.get(name) is not None}
+        self._message |= {**ended, "usage": {**(self._message.get("usage") or {}), **later}}
 
-    def _block(self, index: int) -> dict[str, Any]:
-        block = dict(self._blocks[index])
-        for field in _APPENDED.values():
-            if pieces := self._pieces.get((index, field)):
-                block[field] = (block.get(field) or "") + "".join(pieces)
-        if written := "".join(self._pieces.get((index, "partial_json"), ())):
-            block["input"] = _parsed(written)
-        return block
+
+def _object(data: bytes) -> dict[str, Any]:
+    """Raises ValueError for what is no JSON, TypeError for what is no object."""
+    parsed = json.loads(data.decode())
+    if not isinstance(parsed, dict):
+        raise TypeError(f"{type(parsed).__name__} is no object")
+    return parsed
 
 
 def _text(value: Any) -> str | None:
@@ -144,9 +233,30 @@ def _counts(usage: Any) -> dict[str, Any]:
     return said
 
 
-def _parsed(written: str) -> Any:
-    """The arguments of a tool call; as written where they were cut short."""
+def _input(written: bytes) -> Any:
+    """The arguments of a tool call: all that can be read of them where they were cut short; else as written."""
     try:
-        return json.loads(written)
+        return from_json(written, allow_partial=True)
     except ValueError:
-        return written
+        return written.decode("utf-8", "replace")
+
+
+def _characters(block: dict[str, Any]) -> int:
+    """How much the model wrote in a block. Of thinking that is not shown, its encrypted form tells the length."""
+    match block.get("type"):
+        case "text":
+            return len(block.get("text") or "")
+        case "thinking" if block.get("thinking"):
+            return len(block["thinking"])
+        case "thinking":
+            return _sealed(block.get("signature"))
+        case "redacted_thinking":
+            return _sealed(block.get("data"))
+        case kind if kind in _WITH_INPUT:
+            return len(json.dumps(block.get("input"), ensure_ascii=False))
+        case _:
+            return 0
+
+
+def _sealed(base64: str | None) -> int:
+    return max(0, len(base64 or "") * 3 // 4 - _SEAL_BYTES)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from polythink.records import SampleKey
 from polythink.workers.failures import DEFAULT_RETRY_AFTER_S, classify_exception, classify_reply
 from polythink.workers.sampling import OnHeaders, attempt, make_client
+from polythink.workers.sse import MAX_EVENT_BYTES
 from polythink.workers.tasks import Endpoint, Result, Task
 from tests.scripted_server import Reply, Request, ScriptedServer, message_events, refusal, sse, streamed
 
@@ -94,6 +95,7 @@ def asked(reply: Reply) -> tuple[Result, Request]:
         (Reply(headers=SSE, body=b"event: message_start\ndata: {oops\n\n"), "retry", "malformed_stream", 200),
         (Reply(headers=SSE, body=b"event: message_start\ndata: \xff\n\n"), "retry", "malformed_stream", 200),
         (Reply(headers={**SSE, "content-encoding": "gzip"}, body=b"no"), "retry", "malformed_stream", 200),
+        (Reply(headers=SSE, body=b"x" * (MAX_EVENT_BYTES + 1)), "retry", "malformed_stream", 200),
         (Reply(headers={"content-type": "application/json"}, body=b'{"a": 1}'), "retry", "cut_stream", 200),
         (Reply(status=200), "retry", "cut_stream", 200),
     ],
