@@ -8,6 +8,7 @@ from typing import Literal
 from polythink.storage.state import JobState
 
 SILENT_AFTER_S = 60.0  # without a sign of life; a running driver gives one about every second
+SUBMISSION_VARIABLE = "POLYTHINK_SUBMISSION"  # set for the driver of a submission: its id
 
 SubmissionStatus = Literal["pending", "running", "succeeded", "failed", "stopped", "unknown", "unreachable"]
 Liveness = Literal["waiting", "running", "gone", "ended"]

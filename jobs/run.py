@@ -18,6 +18,7 @@ from polythink.jobs.cluster import cluster, default_workers
 from polythink.jobs.control import Control
 from polythink.jobs.crew import Crew
 from polythink.jobs.keeper import Keeper, Reader
+from polythink.jobs.liveness import SUBMISSION_VARIABLE
 from polythink.jobs.pools import membership, pools
 from polythink.jobs.requests import Requests, endpoints
 from polythink.jobs.sampling import PATIENCE_S, Sampling, Watch
@@ -130,9 +131,19 @@ def _started(archive: Archive, work: Workload) -> JobState:
     state = archive.state(work.job_id)
     if state is None:
         raise PolythinkError(f"job {work.job_id} has no state; was it stored?")
+    # A run that no submission started must not be looked for where an earlier one was.
+    is_submitted = state.submission_id is not None and os.environ.get(SUBMISSION_VARIABLE) == state.submission_id
     now = time.time()
     return replace(
-        state, status="running", reason=None, started_at=now, updated_at=now, host=socket.gethostname(), pid=os.getpid()
+        state,
+        status="running",
+        reason=None,
+        started_at=now,
+        updated_at=now,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        address=state.address if is_submitted else None,
+        submission_id=state.submission_id if is_submitted else None,
     )
 
 

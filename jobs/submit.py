@@ -18,6 +18,7 @@ from ray.job_submission import JobSubmissionClient
 from polythink.errors import ClusterError, JobBusyError, SpecError, SpecIssue, UnknownJobError
 from polythink.jobs.follow import look
 from polythink.jobs.head import Head, Say, jobs_api, known_head, local_head
+from polythink.jobs.liveness import SUBMISSION_VARIABLE
 from polythink.jobs.load import LoadedJob
 from polythink.jobs.ray_jobs import cluster_errors
 from polythink.jobs.spec_parts import Endpoint
@@ -49,10 +50,11 @@ def submit(archive: Archive, loaded: LoadedJob, *, address: str | None, say: Say
 
 def send(archive: Archive, work: Workload, client: JobSubmissionClient, *, command: tuple[str, ...]) -> JobState:
     """Hand a stored job to a cluster. `command` starts polythink there. Raises JobBusyError, ClusterError."""
-    entrypoint = shlex.join([*command, "resume", work.job_id, "--archive", str(archive.root)])
     with archive.lock(work.job_id):
         state = _submitted(archive, work, client.get_address())
         archive.write_state(state)
+    marked = ("env", f"{SUBMISSION_VARIABLE}={state.submission_id}", *command)
+    entrypoint = shlex.join([*marked, "resume", work.job_id, "--archive", str(archive.root)])
     try:
         with cluster_errors(f"submit job {work.job_id} to {state.address}"):
             client.submit_job(entrypoint=entrypoint, submission_id=state.submission_id)
