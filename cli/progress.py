@@ -57,12 +57,16 @@ class ProgressView:
         self._live = Live(console=self._console, auto_refresh=False, transient=False)
         self._last: JobState | None = None
         self._printed_at = 0.0
+        self._warned = 0  # warnings of the run that were printed
 
     def update(self, state: JobState) -> None:
         """Show a state."""
         self._rates.add(state)
         is_news = self._last is None or state.status != self._last.status
         self._last = state
+        for warning in state.warnings[self._warned :]:
+            self._console.print(f"warning: {warning}", highlight=False, markup=False, soft_wrap=True)
+        self._warned = len(state.warnings)
         if self._console.is_terminal:
             self._live.update(bars(state, self._rates), refresh=True)
         elif is_news or time.monotonic() - self._printed_at >= PLAIN_EVERY_S:

@@ -37,6 +37,7 @@ def screen(archive: Archive, sighting: Sighting, now: float) -> str:
         ("job", state.job_id),
         ("state", headline(sighting)),
         *([("reason", state.reason)] if state.reason else []),
+        *(("warning", warning) for warning in state.warnings),
         ("driver", _place(state)),
         ("samples", f"{_share(state.done, state.total)}, {state.in_flight:,} in flight"),
         *((f"  {arm_id}", _share(arm.done, arm.total)) for arm_id, arm in state.arms.items()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 from polythink.records import AnswerRule, Attempt, Problem, Reading
 from polythink.selectors.grading import FinishedText, Grader, read_and_grade
@@ -47,7 +48,8 @@ class Keeper:
         self._reader = reader
         self._writer: JournalWriter | None = None
         self._opened_at = 0.0
-        self._landings: list[Future[Segment]] = []
+        self._landings: dict[Path, Future[Segment]] = {}  # by the segment's journal
+        self.warnings: tuple[str, ...] = ()  # about segments that were damaged
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="landing")
 
     def keep(self, attempts: Sequence[Attempt]) -> None:
@@ -63,16 +65,20 @@ class Keeper:
         """Close the segment if it is full or old enough, and see to landings. Raises ArchiveError."""
         if self._writer is not None and self._is_ripe(self._writer):
             self._close_segment()
-        for landed in [future for future in self._landings if future.done()]:
-            self._landings.remove(landed)
-            landed.result()
+        for path in [path for path, landed in self._landings.items() if landed.done()]:
+            self._note(path)
 
     def close(self) -> None:
         """Land everything. Raises ArchiveError."""
         self._close_segment()
         self._thread.shutdown(wait=True)
-        for landed in self._landings:
-            landed.result()
+        for path in list(self._landings):
+            self._note(path)
+
+    def _note(self, path: Path) -> None:
+        """See to a landing that has ended. Raises ArchiveError."""
+        if warning := landing.damage(path, self._landings.pop(path).result()):
+            self.warnings += (warning,)
 
     def _is_ripe(self, writer: JournalWriter) -> bool:
         return writer.records >= SEGMENT_RECORDS or time.monotonic() - self._opened_at >= SEGMENT_S
@@ -81,7 +87,6 @@ class Keeper:
         if self._writer is None:
             return
         self._writer.close()
-        self._landings.append(
-            self._thread.submit(landing.land, self._archive, self._job_id, self._writer.path, self._reader.read)
-        )
+        path = self._writer.path
+        self._landings[path] = self._thread.submit(landing.land, self._archive, self._job_id, path, self._reader.read)
         self._writer = None

@@ -87,8 +87,8 @@ class _Run:
 
     def from_start(self, started: JobState) -> JobState:
         """The whole run; returns the last state."""
-        self._land_leftovers()
-        where = standing(self.archive, self.work, started)
+        warnings = self._land_leftovers()
+        where = standing(self.archive, self.work, replace(started, warnings=warnings))
         if where.scheduler.is_finished:
             where.state = replace(where.state, status="done", reason=None)
         else:
@@ -97,9 +97,13 @@ class _Run:
         select_anew(self.archive, self.work)
         return replace(where.state, updated_at=time.time())
 
-    def _land_leftovers(self) -> None:
+    def _land_leftovers(self) -> tuple[str, ...]:
+        """Land what an earlier run left; returns what is to be said of it."""
+        warnings = []
         for path in landing.segments(self.archive, self.work.job_id):
-            landing.land(self.archive, self.work.job_id, path, self.reader.read)
+            segment = landing.land(self.archive, self.work.job_id, path, self.reader.read)
+            warnings.append(landing.damage(path, segment))
+        return tuple(filter(None, warnings))
 
     def _sample(self, where: Standing) -> None:
         job = self.work.job
@@ -125,6 +129,7 @@ class _Run:
             finally:
                 crew.close()
                 keeper.close()
+            where.state = replace(where.state, warnings=where.state.warnings + keeper.warnings)
 
 
 def _started(archive: Archive, work: Workload) -> JobState:
@@ -144,6 +149,7 @@ def _started(archive: Archive, work: Workload) -> JobState:
         pid=os.getpid(),
         address=state.address if is_submitted else None,
         submission_id=state.submission_id if is_submitted else None,
+        warnings=(),
     )
 
 

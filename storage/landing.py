@@ -39,6 +39,16 @@ def segments(archive: Archive, job_id: str) -> list[Path]:
     return sorted(journal_folder(archive, job_id).glob("*.jsonl"))
 
 
+def damage(path: Path, segment: Segment) -> str | None:
+    """What to say of a segment whose journal was damaged; None if it was whole."""
+    if not segment.damaged:
+        return None
+    lines = "line was" if segment.damaged == 1 else "lines were"
+    return (
+        f"journal {path}: {segment.damaged:,} {lines} torn or damaged and skipped; samples they finished are owed again"
+    )
+
+
 def land(archive: Archive, job_id: str, path: Path, read_samples: ReadSamples) -> Segment:
     """Turn one closed segment into parts, then forget it. `read_samples` reads and grades finished samples.
 

@@ -44,6 +44,7 @@ class JobState:
     address: str | None = None  # the cluster it was submitted to
     submission_id: str | None = None  # its id there
     arms: dict[str, ArmProgress] = field(default_factory=dict)  # by arm_id
+    warnings: tuple[str, ...] = ()  # of this run: what went wrong and did not end it
 
 
 def write_state(path: Path, state: JobState) -> None:
@@ -58,4 +59,5 @@ def read_state(path: Path) -> JobState | None:
     except FileNotFoundError:
         return None
     arms = {arm_id: ArmProgress(**progress) for arm_id, progress in fields.pop("arms").items()}
-    return JobState(arms=arms, **fields)
+    warnings = tuple(fields.pop("warnings", ()))
+    return JobState(arms=arms, warnings=warnings, **fields)

@@ -65,3 +65,13 @@ def test_bars_on_a_terminal() -> None:
     assert "plain" in shown
     assert "20/100" in shown
     assert "the cap is reached" in shown
+
+
+def test_a_warning_is_said_once() -> None:
+    out = io.StringIO()
+    with ProgressView(Console(file=out, width=40, color_system=None)) as view:
+        view.update(RUNNING)
+        view.update(replace(RUNNING, warnings=("[1] of these lines is torn, and so the sample is owed",)))
+        view.update(replace(LATER, warnings=("[1] of these lines is torn, and so the sample is owed", "more")))
+    said = [line for line in out.getvalue().splitlines() if line.startswith("warning")]
+    assert said == ["warning: [1] of these lines is torn, and so the sample is owed", "warning: more"]
