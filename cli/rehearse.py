@@ -243,7 +243,7 @@ def _brake(found: Forecast, concurrency: int) -> str:
 
 
 def _name(limit: Limit) -> str:
-    where = "requests_per_minute of the job" if limit.model_class is None else limit.model_class
+    where = f"{limit.model_class}, the job's own" if limit.is_own else limit.model_class
     return f"{limit.dimension.replace('_', ' ')}, {where} ({limit.endpoint})"
 
 

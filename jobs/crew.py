@@ -14,6 +14,7 @@ from ray.exceptions import RayActorError, RayTaskError
 
 from polythink.errors import ClusterError
 from polythink.records import SampleKey
+from polythink.workers.driver import Driver
 from polythink.workers.governor import PoolSpec, find_governor
 from polythink.workers.pool import Membership
 from polythink.workers.tasks import Endpoint, Result, Task
@@ -160,7 +161,7 @@ class Crew:
         self._started += 1
         name = f"worker-{self._started}"
         actor = Worker.remote()  # type: ignore[attr-defined]
-        ready = actor.open.remote(name, self._endpoints, self._pools, self._member, self._workers)
+        ready = actor.open.remote(name, self._endpoints, self._pools, self._member, self._workers, Driver.here())
         return _Member(name, actor, ready)
 
 

@@ -6,7 +6,6 @@ from polythink import facts
 from polythink.jobs.workload import Workload
 from polythink.records import Arm
 from polythink.workers.governor import PoolSpec
-from polythink.workers.leases import Dimension
 from polythink.workers.pool import Membership, Rules
 
 _ANY_NUMBER = 1_000_000  # requests in flight: as many as the limits, and the workers' memory, allow
@@ -25,14 +24,11 @@ def pools(work: Workload) -> list[PoolSpec]:
         endpoint = work.job.endpoints[arm.endpoint]
         name = pool_name(arm)
         model_class = name.partition("/")[2]
-        limits: dict[Dimension, float] = {}
-        if endpoint.requests_per_minute is not None:
-            limits["requests"] = endpoint.requests_per_minute
         found[name] = PoolSpec(
             name=name,
             endpoint=arm.endpoint,
             actor=f"governor {endpoint.base_url or 'default'} {endpoint.api_key_env} {model_class}",
-            rules=Rules(limits=limits),
+            rules=Rules(limits=endpoint.limits_per_minute, leave=endpoint.share_left),
         )
     return list(found.values())
 

@@ -63,7 +63,8 @@ class Limit:
     """An amount a minute that some arms share."""
 
     endpoint: str  # name
-    model_class: str | None  # None: all models of the endpoint, by the job's own requests_per_minute
+    model_class: str
+    is_own: bool = False  # set in the job, not by the API
     dimension: Dimension
     per_minute: float
 
@@ -130,11 +131,11 @@ def _variables(loaded: LoadedJob) -> dict[str, str]:
 
 
 def _simulated(endpoint: Endpoint, base_url: str, variable: str, time_scale: float) -> Endpoint:
-    own = endpoint.requests_per_minute
-    scaled = None if own is None else max(1, round(own * time_scale))
-    return endpoint.model_copy(
-        update={"base_url": base_url, "api_key_env": variable, "requests_per_minute": scaled, "prices": endpoint.prices}
-    )
+    scaled = {
+        f"{dimension}_per_minute": max(1, round(limit * time_scale))
+        for dimension, limit in endpoint.limits_per_minute.items()
+    }
+    return endpoint.model_copy(update={"base_url": base_url, "api_key_env": variable, **scaled})
 
 
 def _unknown_model(arm_id: str, model: str) -> SpecIssue:
@@ -145,9 +146,16 @@ def _unknown_model(arm_id: str, model: str) -> SpecIssue:
 def own_limits(loaded: LoadedJob) -> list[Limit]:
     """The limits that the job sets itself."""
     return [
-        Limit(endpoint=name, model_class=None, dimension="requests", per_minute=endpoint.requests_per_minute)
+        Limit(
+            endpoint=name,
+            model_class=pool_class,
+            dimension=dimension,
+            per_minute=limit * (1 - endpoint.share_left),
+            is_own=True,
+        )
         for name, endpoint in loaded.job.endpoints.items()
-        if endpoint.requests_per_minute is not None
+        for pool_class in dict.fromkeys(model_class(arm.model) for arm in loaded.arms if arm.endpoint == name)
+        for dimension, limit in endpoint.limits_per_minute.items()
     ]
 
 
@@ -251,7 +259,7 @@ def _ceiling(uses: Sequence[ArmUse], limit: Limit, finished: int) -> float:
     share = sum(
         getattr(use, limit.dimension)
         for use in uses
-        if use.endpoint == limit.endpoint and limit.model_class in (None, use.model_class)
+        if use.endpoint == limit.endpoint and use.model_class == limit.model_class
     )
     return limit.per_minute * finished / share if share else math.inf
 

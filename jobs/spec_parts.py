@@ -10,10 +10,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Dis
 from pydantic_core import PydanticCustomError
 
 from polythink.records import AnswerRule, Equivalence, Reasoning
+from polythink.workers.leases import Dimension
 
 SLUG = r"^[a-z0-9][a-z0-9._-]{0,47}$"
 DEFAULT_ENDPOINT = "default"
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PERCENTAGE = re.compile(r"\d{1,2}(\.\d+)?%")
 _URL = re.compile(r"https?://[^\s/?#]+[^\s?#]*")
 _KEY_START = re.compile(r"sk-", re.IGNORECASE)
 
@@ -261,6 +263,12 @@ def _plain_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _percentage(value: str) -> str:
+    if not _PERCENTAGE.fullmatch(value):
+        raise PydanticCustomError("percentage", "a percentage below 100, such as 20%")
+    return value
+
+
 class Endpoint(Model):
     """A server that speaks the Messages API, and the credential for it."""
 
@@ -270,8 +278,30 @@ class Endpoint(Model):
     api_key_env: Annotated[str, AfterValidator(_env_name)] = Field(
         default="ANTHROPIC_API_KEY", description="NAME of the environment variable with the key, never the key itself"
     )
-    requests_per_minute: Count | None = Field(default=None, description="limit of our own; null: what the server says")
+    requests_per_minute: Count | None = Field(
+        default=None, description="limit of our own, for each model class; null: what the server says"
+    )
+    input_tokens_per_minute: Count | None = Field(default=None, description="the same, of uncached input tokens")
+    output_tokens_per_minute: Count | None = Field(default=None, description="the same, of output tokens")
+    leave: Annotated[str, AfterValidator(_percentage)] = Field(
+        default="0%", description="share of every limit that is left to others, as in 20%"
+    )
     prices: EndpointPrices | None = Field(default=None, description="of models for which none is known")
+
+    @property
+    def limits_per_minute(self) -> dict[Dimension, int]:
+        """Those of our own."""
+        own: dict[Dimension, int | None] = {
+            "requests": self.requests_per_minute,
+            "input_tokens": self.input_tokens_per_minute,
+            "output_tokens": self.output_tokens_per_minute,
+        }
+        return {name: limit for name, limit in own.items() if limit is not None}
+
+    @property
+    def share_left(self) -> float:
+        """Of every limit, to others: from 0 to below 1."""
+        return float(self.leave.removesuffix("%")) / 100
 
 
 class Cap(Model):

@@ -11,6 +11,7 @@ from typing import Protocol
 import anthropic
 import ray
 
+from polythink.workers.driver import Driver
 from polythink.workers.governor import Permits, PoolSpec
 from polythink.workers.holder import Holder, Start
 from polythink.workers.leases import Lease, Reading, Refusal, Report
@@ -74,13 +75,21 @@ class Streams:
     """The tasks of one pool, and the streams that answer them."""
 
     def __init__(
-        self, client: anthropic.AsyncAnthropic, endpoint: Endpoint, holder: Holder, governor: Governed, outbox: Outbox
+        self,
+        client: anthropic.AsyncAnthropic,
+        endpoint: Endpoint,
+        holder: Holder,
+        governor: Governed,
+        outbox: Outbox,
+        driver: Driver | None = None,
     ) -> None:
+        """`driver` is the process to watch, if it is on this node."""
         self._client = client
         self._endpoint = endpoint
         self._holder = holder
         self._governor = governor
         self._outbox = outbox
+        self._driver = driver
         self._running: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._started = 0
@@ -129,6 +138,8 @@ class Streams:
     async def _use_permits(self, until: float, *, can_change: bool) -> None:
         """Start tasks as their permits come due, until it is time to ask again, or worth it because of a change."""
         while (now := time.monotonic()) < until:
+            if self._driver is not None and self._driver.is_gone():
+                self._holder.recall()
             for start in self._holder.starts(now):
                 self._start(start)
             pause = min(until, self._holder.next_start() or until) - now
@@ -202,7 +213,13 @@ class Worker:
     """Runs tasks for one job. The first call must be `open`, inside the actor's event loop."""
 
     async def open(
-        self, name: str, endpoints: Mapping[str, Endpoint], pools: Sequence[PoolSpec], member: Membership, workers: int
+        self,
+        name: str,
+        endpoints: Mapping[str, Endpoint],
+        pools: Sequence[PoolSpec],
+        member: Membership,
+        workers: int,
+        driver: Driver,
     ) -> None:
         """`workers` of the same kind may share the machine."""
         self._outbox = Outbox()
@@ -215,6 +232,7 @@ class Worker:
                 Holder(member.job, streams=streams),
                 Permits(pool, f"{member.job}/{name}", member),
                 self._outbox,
+                driver if driver.is_here() else None,
             )
             for pool in pools
         }
