@@ -14,13 +14,13 @@ from polythink.simulator.api_errors import ApiError, invalid
 from polythink.simulator.arrival import Arrival, authenticate
 from polythink.simulator.batches import Batch, BatchStore
 from polythink.simulator.buckets import whole_seconds
-from polythink.simulator.exchange import as_api_error, decoded, encoded, fresh_headers, refuse, reset_connection
+from polythink.simulator.exchange import as_api_error, encoded, fresh_headers, refuse, reset_connection
 from polythink.simulator.faults import FaultPlanError, read_plan
 from polythink.simulator.limit_headers import rate_limit_entries
 from polythink.simulator.limits import changed_rules
 from polythink.simulator.messages_api import answer_message
 from polythink.simulator.models_api import model_page, one_model
-from polythink.simulator.parse import parse_count
+from polythink.simulator.parse import decoded, parse_count
 from polythink.simulator.plain_requests import MAX_BODY_BYTES
 from polythink.simulator.service import Simulator
 
@@ -84,9 +84,9 @@ class _Face:
 
     async def create_message(self, request: web.Request) -> web.StreamResponse:
         arrival = self._arrive(request)
-        body = await read_json(request, MAX_BODY_BYTES)
+        raw = await read_body(request, MAX_BODY_BYTES)
         exchange = AiohttpExchange(request)
-        rest = answer_message(self._simulator, exchange, arrival, body)
+        rest = answer_message(self._simulator, exchange, arrival, raw)
         if rest is not None:
             await rest
         return exchange.response
@@ -231,12 +231,17 @@ def base_url(request: web.Request) -> str:
 
 async def read_json(request: web.Request, max_bytes: int) -> Any:
     """The decoded body. Raises ApiError: 413 for one too large, 400 for one that is not JSON."""
+    return decoded(await read_body(request, max_bytes))
+
+
+async def read_body(request: web.Request, max_bytes: int) -> bytes:
+    """The body's bytes. Raises ApiError (413)."""
     if (request.content_length or 0) > max_bytes:
         raise ApiError(413, "Request exceeds the maximum size")
     raw = await request.read()
     if len(raw) > max_bytes:
         raise ApiError(413, "Request exceeds the maximum size")
-    return decoded(raw)
+    return raw
 
 
 def page_limit(given: str | None) -> int:

@@ -16,7 +16,7 @@ from polythink.simulator.ids import new_id, seeded
 from polythink.simulator.messages_api import finished_message
 from polythink.simulator.model_rules import model_facts
 from polythink.simulator.models_api import page
-from polythink.simulator.parse import parse_message
+from polythink.simulator.parse import parse_message, sample_of
 from polythink.simulator.request import MessageRequest
 from polythink.simulator.service import Admission, Simulator
 from polythink.simulator.sse import MessageCollector
@@ -185,7 +185,7 @@ class BatchStore:
     async def _result(self, batch: Batch, name: str, params: Any) -> dict[str, Any]:
         try:
             request = _parse_entry(params, batch)
-            admission = Admission(organization=batch.organization, sample=request.user_id or name, lane="batch")
+            admission = Admission(organization=batch.organization, sample=sample_of(params) or name, lane="batch")
             generation = self._simulator.generate(request, admission)
             collector = MessageCollector(request)
             async for delta in self._simulator.pieces(generation):

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 import struct
 import traceback
 from typing import Any, Protocol
 
 from polythink.simulator import wire
-from polythink.simulator.api_errors import ApiError, invalid
+from polythink.simulator.api_errors import ApiError
 from polythink.simulator.ids import new_id
 from polythink.simulator.service import Simulator
 
@@ -68,14 +67,6 @@ def refuse(simulator: Simulator, exchange: Exchange, error: ApiError) -> None:
     exchange.headers.update(error.headers())
     exchange.headers["content-type"] = "application/json"
     exchange.send(encoded(error.body(exchange.headers["request-id"])), status=error.status)
-
-
-def decoded(raw: bytes) -> Any:
-    """A JSON body. Raises ApiError (400)."""
-    try:
-        return json.loads(raw.decode("utf-8", "surrogatepass"))
-    except (ValueError, RecursionError) as error:
-        raise invalid(f"The request body is not valid JSON: {error}") from error
 
 
 def encoded(value: Any) -> bytes:

@@ -18,7 +18,7 @@ from typing import Any
 from aiohttp import web
 
 from polythink.simulator.arrival import authenticate
-from polythink.simulator.exchange import ClientGone, as_api_error, decoded, fresh_headers, refuse, reset_connection
+from polythink.simulator.exchange import ClientGone, as_api_error, fresh_headers, refuse, reset_connection
 from polythink.simulator.messages_api import answer_message
 from polythink.simulator.plain_requests import PlainRequest, RequestBuffer
 from polythink.simulator.service import Simulator
@@ -142,7 +142,7 @@ class Front(asyncio.Protocol):
         try:
             arrival = authenticate(request.headers)
             exchange.headers["anthropic-organization-id"] = arrival.organization
-            rest = answer_message(simulator, exchange, arrival, decoded(request.body))
+            rest = answer_message(simulator, exchange, arrival, request.body)
         except Exception as error:
             refuse(simulator, exchange, as_api_error(error))
             return

@@ -11,6 +11,7 @@ import math
 import random
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from polythink.facts import ModelFacts
@@ -93,9 +94,13 @@ def stated_difficulty(row: dict[str, Any]) -> float | None:
 
 def ability(model: ModelFacts) -> float:
     """How strong a model is, in log-odds: by its line and version number."""
-    numbers = re.findall(r"\d+", model.model_id)
-    version = float(".".join(numbers[:2])) if numbers else 4.5
-    return BASE_ABILITY + _LINE_ABILITY[model.line] + _ABILITY_PER_VERSION * (version - 4.5)
+    return BASE_ABILITY + _LINE_ABILITY[model.line] + _ABILITY_PER_VERSION * (_version(model.model_id) - 4.5)
+
+
+@cache
+def _version(model_id: str) -> float:
+    numbers = re.findall(r"\d+", model_id)
+    return float(".".join(numbers[:2])) if numbers else 4.5
 
 
 def thinking_tokens(request: MessageRequest, latent: Latent, rng: random.Random) -> int:

@@ -161,7 +161,10 @@ class Gate:
     organizations: dict[str, Organization] = field(default_factory=dict)
 
     def organization(self, name: str) -> Organization:
-        return self.organizations.setdefault(name, Organization())
+        found = self.organizations.get(name)
+        if found is None:
+            found = self.organizations[name] = Organization()
+        return found
 
     def pool(self, organization: str, model_class: str, now: float) -> Pool:
         pools = self.organization(organization).pools

@@ -10,24 +10,23 @@ from polythink.simulator.api_errors import ApiError
 from polythink.simulator.arrival import Arrival
 from polythink.simulator.exchange import ClientGone, Exchange, encoded
 from polythink.simulator.faults import INTERRUPTIONS, Fault
-from polythink.simulator.minds import Ending
-from polythink.simulator.parse import parse_message
-from polythink.simulator.service import Generation, Simulator
+from polythink.simulator.minds import Ending, deltas, runs
+from polythink.simulator.service import BURST_PIECES, Generation, Simulator
 from polythink.simulator.sse import EventEncoder, MessageCollector
 
 
 def answer_message(
-    simulator: Simulator, exchange: Exchange, arrival: Arrival, body: Any
+    simulator: Simulator, exchange: Exchange, arrival: Arrival, raw: bytes
 ) -> Coroutine[Any, Any, None] | None:
-    """Answer a decoded body at once, or return what answers it in the course of time, to be awaited.
+    """Answer a body at once, or return what answers it in the course of time, to be awaited.
 
     Both raise ApiError for what is refused before the reply begins.
     """
-    request = parse_message(body, arrival.version)
+    request, sample = simulator.read(raw, arrival.version)
     fault = None
     try:
-        fault = simulator.strike(request)
-        admission = simulator.admit(request, arrival.organization)
+        fault = simulator.strike(request, sample)
+        admission = simulator.admit(request, sample, arrival.organization)
     finally:
         if not (fault and fault.kind == "missing_headers"):
             exchange.headers.update(simulator.limit_headers(request, arrival.organization))
@@ -92,15 +91,16 @@ class _Reply:
     def _send_at_once(self) -> None:
         """The reply in one write: what it costs decides how many of them a rehearsal can have."""
         generation, exchange = self._generation, self._exchange
-        deltas = self._simulator.burst(generation)
+        composition = self._simulator.burst(generation)
         if not generation.request.stream:
             collector = MessageCollector(generation.request)
-            for delta in deltas:
+            for delta in deltas(composition, 1):
                 collector.delta(delta)
             self._send_message(collector)
             return
-        encoder = EventEncoder(generation.request, input_usage(generation))
-        events = (encoder.start(), encoder.run(deltas), finished_events(encoder, generation))
+        encoder = encoder_of(generation)
+        parts = map(encoder.run, runs(composition, BURST_PIECES))
+        events = (encoder.start(), *parts, finished_events(encoder, generation))
         exchange.headers |= _STREAM_HEADERS
         exchange.send("".join(events).encode("utf-8", "replace"), chunked=True)
 
@@ -127,6 +127,10 @@ class _Reply:
 _STREAM_HEADERS = {"content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache"}
 
 
+def encoder_of(generation: Generation) -> EventEncoder:
+    return EventEncoder(generation.request, generation.usage, generation.admission.lane)
+
+
 def finished_events(encoder: EventEncoder, generation: Generation) -> str:
     """The events that end a stream."""
     account = generation.account
@@ -137,19 +141,16 @@ def finished_events(encoder: EventEncoder, generation: Generation) -> str:
 def finished_message(generation: Generation, content: list[dict[str, Any]]) -> dict[str, Any]:
     """The Message object of a reply that has ended."""
     account = generation.account
-    usage = {**input_usage(generation), "output_tokens": account.output_tokens}
-    if generation.request.mode != "none":
+    request = generation.request
+    usage = wire.input_usage(generation.usage, request, generation.admission.lane)
+    usage["output_tokens"] = account.output_tokens
+    if request.mode != "none":
         usage["output_tokens_details"] = {"thinking_tokens": account.thinking_tokens}
-    message = wire.message(generation.request, usage, content, generation.ending)
+    message = wire.message(request, usage, content, generation.ending)
     if any(block["type"] == "server_tool_use" for block in content):
         message["container"] = wire.container()
-        usage |= wire.server_tool_usage()
+        usage["server_tool_use"] = wire.server_tool_use()
     return message
-
-
-def input_usage(generation: Generation) -> dict[str, Any]:
-    """The usage that a reply begins with."""
-    return wire.input_usage(generation.usage, generation.request, generation.admission.lane)
 
 
 class _Stream:
@@ -160,7 +161,7 @@ class _Stream:
         self._exchange = exchange
         self._generation = generation
         self._fault = fault
-        self._encoder = EventEncoder(generation.request, input_usage(generation))
+        self._encoder = encoder_of(generation)
 
     async def send(self) -> None:
         self._exchange.headers |= _STREAM_HEADERS

@@ -33,7 +33,9 @@ class Meter:
         """Count a request of a sample; the tallies its tokens go to."""
         tallies: tuple[Tally, ...] = (self.total,)
         if sample is not None:
-            tallies += (self.samples.setdefault(sample, Tally()),)
+            if sample not in self.samples:
+                self.samples[sample] = Tally()
+            tallies += (self.samples[sample],)
         for tally in tallies:
             tally.requests += 1
         return tallies
@@ -90,15 +92,15 @@ class Account:
             tally.input_tokens += usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens
             tally.cost_usd += cost
 
-    def output(self, tokens: int, *, thinking: bool) -> None:
-        """Bill tokens as they are generated."""
+    def output(self, tokens: int, thinking_tokens: int) -> None:
+        """Bill tokens as they are generated; so many of them were thinking."""
         cost = tokens * self._prices.output * self._usd_per_token
         self.cost_usd += cost
         self.output_tokens += tokens
-        self.thinking_tokens += tokens if thinking else 0
+        self.thinking_tokens += thinking_tokens
         for tally in self._tallies:
             tally.output_tokens += tokens
-            tally.thinking_tokens += tokens if thinking else 0
+            tally.thinking_tokens += thinking_tokens
             tally.cost_usd += cost
 
     def complete(self) -> None:

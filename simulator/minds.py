@@ -29,6 +29,19 @@ class Delta(NamedTuple):
     )
 
 
+class Run(NamedTuple):
+    """Deltas of one kind that come one after another. Their tokens are spread over them evenly."""
+
+    kind: DeltaKind
+    texts: list[str]
+    tokens: int
+    tool: str = ""  # of each, as in Delta
+
+    def deltas(self) -> list[Delta]:
+        each, extra = divmod(self.tokens, len(self.texts))
+        return [Delta(self.kind, text, each + (number < extra), self.tool) for number, text in enumerate(self.texts)]
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
     """How the reply ended."""
@@ -78,38 +91,38 @@ class Mind(Protocol):
 
 def deltas(composition: Composition, pieces: int) -> list[Delta]:
     """A composition cut into about `pieces` deltas; their tokens add up to what is billed."""
+    return [delta for run in runs(composition, pieces) for delta in run.deltas()]
+
+
+def runs(composition: Composition, pieces: int) -> list[Run]:
+    """The same, deltas of one kind taken together."""
     thinking = _thinking(composition, pieces)
-    lead = [Delta("text", composition.lead, 0)] if composition.lead else []
-    before = lead + thinking
+    found = [Run("text", [composition.lead], 0)] if composition.lead else []
+    found += thinking
     if composition.preamble:
-        before.append(Delta("text", composition.preamble, 0))
+        found.append(Run("text", [composition.preamble], 0))
     if composition.tool is not None:
-        return [*before, Delta("tool", composition.text, composition.text_tokens, composition.tool)]
+        return [*found, Run("tool", [composition.text], composition.text_tokens, composition.tool)]
     if composition.execution:
         call = new_id("srvtoolu")
-        before += (
-            Delta("execution", composition.execution.command, 0, call),
-            Delta("output", composition.execution.stdout, 0, call),
-        )
-    return before + _cut("text", composition.text or None, composition.text_tokens, max(1, pieces - len(thinking)))
+        found.append(Run("execution", [composition.execution.command], 0, call))
+        found.append(Run("output", [composition.execution.stdout], 0, call))
+    if composition.text:
+        rest = max(1, pieces - sum([len(run.texts) for run in thinking]))
+        found.append(Run("text", _cut(composition.text, rest), composition.text_tokens))
+    return found
 
 
-def _thinking(composition: Composition, pieces: int) -> list[Delta]:
+def _thinking(composition: Composition, pieces: int) -> list[Run]:
     tokens = composition.thinking_tokens
-    if composition.redacted and composition.thinking is not None:
-        each, extra = divmod(tokens, composition.redacted)
-        return [Delta("redacted", "", each + (number < extra)) for number in range(composition.redacted)]
-    share = tokens / max(1, tokens + composition.text_tokens)
-    return _cut("thinking", composition.thinking, tokens, max(1, round(pieces * share)))
-
-
-def _cut(kind: DeltaKind, text: str | None, tokens: int, pieces: int) -> list[Delta]:
-    if text is None:
+    if composition.thinking is None:
         return []
-    pieces = max(1, min(pieces, len(text)))
-    if pieces == 1:
-        return [Delta(kind, text, tokens)]
-    size = -(-len(text) // pieces)
-    parts = [text[start : start + size] for start in range(0, len(text), size)]
-    each, extra = divmod(tokens, len(parts))
-    return [Delta(kind, part, each + (number < extra)) for number, part in enumerate(parts)]
+    if composition.redacted:
+        return [Run("redacted", [""] * composition.redacted, tokens)]
+    share = tokens / max(1, tokens + composition.text_tokens)
+    return [Run("thinking", _cut(composition.thinking, max(1, round(pieces * share))), tokens)]
+
+
+def _cut(text: str, pieces: int) -> list[str]:
+    size = max(1, -(-len(text) // pieces))
+    return [text[start : start + size] for start in range(0, len(text), size)] or [""]

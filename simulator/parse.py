@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,6 +28,20 @@ def parse_message(body: Any, version: str, *, max_output_tokens: int | None = No
     if request.input_tokens > model.context_tokens:
         raise invalid(f"prompt is too long: {request.input_tokens} tokens > {model.context_tokens} maximum")
     return request
+
+
+def decoded(raw: bytes) -> Any:
+    """A JSON body. Raises ApiError (400)."""
+    try:
+        return json.loads(raw.decode("utf-8", "surrogatepass"))
+    except (ValueError, RecursionError) as error:
+        raise invalid(f"The request body is not valid JSON: {error}") from error
+
+
+def sample_of(body: dict[str, Any]) -> str | None:
+    """The sample that a valid body names: its `metadata.user_id`."""
+    sample: str | None = (body.get("metadata") or {}).get("user_id")
+    return sample
 
 
 def parse_count(body: Any, version: str) -> int:
@@ -58,7 +73,6 @@ def _request(body: dict[str, Any], model: ModelFacts) -> MessageRequest:
         prompt=_last_user_text(body["messages"]),
         input_tokens=prompt_tokens(characters, len(body["messages"]), mode != "none", model.tokenizer_scale),
         draw_key=digest((settings, system, tools, *spoken)),
-        user_id=(body.get("metadata") or {}).get("user_id"),
         cached=bool(body.get("cache_control")) or next(breakpoints(body), None) is not None,
         stop_sequences=tuple(body.get("stop_sequences") or ()),
         body=body,

@@ -74,6 +74,8 @@ class RequestBuffer:
 
     def take(self) -> PlainRequest | Literal["other"] | None:
         """The next request; None until more of it has come; "other" from the first byte that makes it no plain one."""
+        if not self._held:
+            return None
         head = self._head
         if head is None:
             found = self._find_head()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _OPENINGS = (
     "Let me work through this carefully: %s",
@@ -42,6 +43,7 @@ _PREAMBLES = (
 )
 RUN_PREAMBLE = "I will let the machine work this out."
 _GIVING_UP = "I worked through several approaches, but I could not settle on one final result."
+_ANSWER = "%s"
 _ANSWER_LINE = re.compile(r"\bANSWER\s*:", re.IGNORECASE)
 
 
@@ -87,11 +89,16 @@ def final_line(prompt: str, answer: str) -> str:
     >>> print(final_line(r"Put it in \boxed{}.", "7"), final_line("End with ANSWER: x", "7"), final_line("Why?", "7"))
     The final answer is $\boxed{7}$. ANSWER: 7 The answer is 7.
     """
+    return _form_asked_for(prompt).replace(_ANSWER, answer)
+
+
+@lru_cache(maxsize=1024)  # samples of one prompt are asked for alike
+def _form_asked_for(prompt: str) -> str:
     if "boxed" in prompt:
-        return f"The final answer is $\\boxed{{{answer}}}$."
+        return f"The final answer is $\\boxed{{{_ANSWER}}}$."
     if _ANSWER_LINE.search(prompt):
-        return f"ANSWER: {answer}"
-    return f"The answer is {answer}."
+        return f"ANSWER: {_ANSWER}"
+    return f"The answer is {_ANSWER}."
 
 
 def excerpt(question: str, length: int = 160) -> str:

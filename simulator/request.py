@@ -13,7 +13,7 @@ Display = Literal["summarized", "omitted"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageRequest:
-    """One valid request. `body` is what was sent, unchanged."""
+    """What was asked for, by whichever sample. `body` is what one that asked for it sent, unchanged."""
 
     facts: ModelFacts
     max_tokens: int  # thinking and text together
@@ -26,7 +26,6 @@ class MessageRequest:
     prompt: str  # the text of the last user message
     input_tokens: int  # estimate of the whole input
     draw_key: bytes  # names prompt and settings: equal requests share it, whoever sends them
-    user_id: str | None  # metadata.user_id
     cached: bool  # whether anything is marked for the prompt cache
     stop_sequences: tuple[str, ...]
     body: dict[str, Any]

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from polythink.records import Lane, Usage
+from polythink.simulator.bodies import BodyReader
 from polythink.simulator.clock import Clock
 from polythink.simulator.draws import Draws
 from polythink.simulator.faults import REFUSALS, Fault, FaultPlan
@@ -83,6 +84,7 @@ class Simulator:
         self.started_at = clock.now()
         self.meter = Meter()
         self.gate = Gate(settings.limits, settings.time_scale)
+        self._bodies = BodyReader()
         self._cache = PromptCache()
         self._draws = Draws()
 
@@ -90,10 +92,14 @@ class Simulator:
         """Seconds of the simulator's clock since its start."""
         return self.clock.now() - self.started_at
 
-    def strike(self, request: MessageRequest) -> Fault | None:
+    def read(self, raw: bytes, version: str) -> tuple[MessageRequest, str | None]:
+        """What a Messages body asks for, and the sample it names. Raises ApiError for what is not valid."""
+        return self._bodies.read(raw, version)
+
+    def strike(self, request: MessageRequest, sample: str | None) -> Fault | None:
         """The fault that the plan has for this request. Raises ApiError where it is a refusal."""
         fault = self.faults.strike(
-            sample=request.user_id,
+            sample=sample,
             prompt=request.prompt,
             model=request.body["model"],
             elapsed=self.elapsed(),
@@ -102,11 +108,11 @@ class Simulator:
             raise fault.error()
         return fault
 
-    def admit(self, request: MessageRequest, organization: str) -> Admission:
+    def admit(self, request: MessageRequest, sample: str | None, organization: str) -> Admission:
         """Let a live request in. Raises ApiError (429) where a limit is used up."""
         model = request.facts
         pool = self.gate.admit(organization, model.snapshot, model.model_class, request.input_tokens, self.clock.now())
-        return Admission(organization=organization, sample=request.user_id, pool=pool)
+        return Admission(organization=organization, sample=sample, pool=pool)
 
     def leave(self, admission: Admission) -> None:
         """A live request is over, however it ended."""
@@ -141,17 +147,16 @@ class Simulator:
             source=source,
         )
 
-    def burst(self, generation: Generation) -> list[Delta]:
-        """All deltas of a reply that is known and not paced, billed as one."""
+    def burst(self, generation: Generation) -> Composition:
+        """A reply that is known and not paced, billed as one."""
         source = generation.source
         assert isinstance(source, Composition)
         generation.visit.begun()
         generation.ending = source.ending
-        generation.account.output(source.thinking_tokens, thinking=True)
-        generation.account.output(source.text_tokens, thinking=False)
+        generation.account.output(source.thinking_tokens + source.text_tokens, source.thinking_tokens)
         if pool := generation.admission.pool:
             pool.take("output_tokens", source.thinking_tokens + source.text_tokens, self.clock.now())
-        return self._cut(source, 0.0)
+        return source
 
     async def pieces(self, generation: Generation) -> AsyncIterator[Delta]:
         """The deltas of a reply at the simulator's pace, each billed as it comes."""
@@ -181,7 +186,7 @@ class Simulator:
         organization.spent_usd += generation.account.cost_usd
 
     def _bill(self, generation: Generation, delta: Delta) -> None:
-        generation.account.output(delta.tokens, thinking=delta.kind in ("thinking", "redacted"))
+        generation.account.output(delta.tokens, delta.tokens if delta.kind in ("thinking", "redacted") else 0)
         if pool := generation.admission.pool:
             pool.take("output_tokens", delta.tokens, self.clock.now())
 

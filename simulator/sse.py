@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from itertools import groupby
-from operator import attrgetter
 from typing import Any
 
+from polythink.records import Lane, Usage
 from polythink.simulator import wire
-from polythink.simulator.minds import Delta, DeltaKind, Ending
+from polythink.simulator.minds import Delta, DeltaKind, Ending, Run
 from polythink.simulator.request import MessageRequest
 
 
 class EventEncoder:
     """Turns one reply into events: start, then every delta, then finish. Each method returns the text to send."""
 
-    def __init__(self, request: MessageRequest, usage: dict[str, Any]) -> None:
+    def __init__(self, request: MessageRequest, usage: Usage, lane: Lane = "live") -> None:
         self._request = request
         self._usage = usage
+        self._lane = lane
         self._omitted = request.display == "omitted"
         self._index = -1
         self._pinged = False
@@ -29,12 +28,10 @@ class EventEncoder:
         self._ran_code = False
 
     def start(self) -> str:
-        message = wire.message(self._request, {**self._usage, "output_tokens": 1}, [], None)
-        return wire.event("message_start", f'{{"type":"message_start","message":{wire.compact(message)}')
+        return wire.message_start(self._request, self._usage, self._lane)
 
     def delta(self, delta: Delta) -> str:
-        continues = delta.kind == self._open and delta.kind in _GROWING
-        opening = "" if continues else self._close() + self._begin(delta)
+        opening = self._opening(delta)
         if delta.kind in ("thinking", "redacted"):
             self._hidden_tokens += delta.tokens
             if delta.kind == "redacted" or self._omitted:
@@ -46,41 +43,28 @@ class EventEncoder:
             return opening
         return opening + wire.block_delta(self._head, delta.text)
 
-    def run(self, deltas: Iterable[Delta]) -> str:
-        """Many deltas at once: the same events as one by one, for less."""
-        events: list[str] = []
-        for kind, group in groupby(deltas, key=_kind):
-            first, *rest = group
-            events.append(self.delta(first))
-            if kind == "text" or (kind == "thinking" and not self._omitted):
-                head, block_delta = self._head, wire.block_delta
-                events += [block_delta(head, delta.text) for delta in rest if delta.text]
-                if kind == "thinking":
-                    self._shown += [delta.text for delta in rest]
-                    self._hidden_tokens += sum([delta.tokens for delta in rest])
-            else:
-                events += [self.delta(delta) for delta in rest]
-        return "".join(events)
+    def run(self, run: Run) -> str:
+        """A run's deltas at once: the same events as one by one, for less."""
+        if run.kind != "text" and run.kind != "thinking":
+            return "".join(map(self.delta, run.deltas()))
+        opening = self._opening(Delta(run.kind, "", 0))
+        if run.kind == "thinking":
+            self._hidden_tokens += run.tokens
+            if self._omitted:
+                return opening
+            self._shown += run.texts
+        return opening + wire.block_deltas(self._head, filter(None, run.texts))
+
+    def _opening(self, delta: Delta) -> str:
+        """What comes before a delta: nothing, where it goes on with the open block."""
+        if delta.kind == self._open and delta.kind in _GROWING:
+            return ""
+        return self._close() + self._begin(delta)
 
     def finish(self, ending: Ending, output_tokens: int, thinking_tokens: int) -> str:
-        usage: dict[str, Any] = {
-            "input_tokens": self._usage["input_tokens"],
-            "cache_creation_input_tokens": self._usage["cache_creation_input_tokens"],
-            "cache_read_input_tokens": self._usage["cache_read_input_tokens"],
-            "output_tokens": output_tokens,
-        }
-        if self._request.mode != "none":
-            usage["output_tokens_details"] = {"thinking_tokens": thinking_tokens}
-        delta = wire.stop_fields(ending)
-        if self._ran_code:
-            delta["container"] = wire.container()
-            usage |= wire.server_tool_usage()
-        closing = wire.compact({"type": "message_delta", "delta": delta, "usage": usage})
-        return (
-            self._close()
-            + wire.event("message_delta", closing[:-1])
-            + wire.event("message_stop", '{"type":"message_stop"')
-        )
+        thought = thinking_tokens if self._request.mode != "none" else None
+        closing = wire.message_delta(self._usage, ending, output_tokens, thought, ran_code=self._ran_code)
+        return self._close() + closing + wire.event("message_stop", '{"type":"message_stop"')
 
     def _begin(self, delta: Delta) -> str:
         self._index += 1
@@ -112,7 +96,6 @@ class EventEncoder:
         return wire.PING if self._index else ""
 
 
-_kind = attrgetter("kind")
 _FIELDS: dict[DeltaKind, tuple[str, str]] = {
     "text": ("text_delta", "text"),
     "thinking": ("thinking_delta", "thinking"),

@@ -18,6 +18,7 @@ from polythink.simulator.tokens import text_tokens
 from polythink.simulator.wire import compact
 
 REFUSAL_TEXT = "I'm not able to help with this request."
+_MEMORY = 100_000  # prompts whose problem is remembered
 _REDACT_TRIGGER = "ANTHROPIC_MAGIC_STRING_TRIGGER_REDACTED_THINKING"
 _MOST_REDACTED = 3  # blocks
 _REFUSE_TRIGGER = "ANTHROPIC_MAGIC_STRING_TRIGGER_REFUSAL"
@@ -43,13 +44,11 @@ class SyntheticMind:
         self._refusals = refusals
         self._unreadable = unreadable
         self._redacted = redacted
-        self._latents: dict[str, Latent] = {}
-        self._excerpts: dict[str, str] = {}
+        self._grounds: dict[bytes, tuple[Latent, str]] = {}  # by prompt
 
     def compose(self, request: MessageRequest, draw: int) -> Composition:
         """The reply to one draw of a request."""
-        problem = self._problems.find(request.prompt) or _invented(request.prompt)
-        latent = self._latent(problem)
+        latent, about = self._grounds_of(request.prompt)
         rng = seeded("draw", str(self._seed), request.draw_key.hex(), str(draw))
         if rng.random() < self._refusals or request.mentions(_REFUSE_TRIGGER):
             return _cut_to(request, _refusal(rng))
@@ -62,9 +61,7 @@ class SyntheticMind:
         tool = called_tool(request.body, request.prompt)
         text = _text(request, tool, answer, stated, candidates, bits)
         composition = Composition(
-            thinking=thinking_prose(self._excerpt(problem, request), answer, candidates, tokens, bits >> 64)
-            if tokens
-            else None,
+            thinking=thinking_prose(about, answer, candidates, tokens, bits >> 64) if tokens else None,
             text=text,
             thinking_tokens=tokens,
             text_tokens=text_tokens(text, request.facts.tokenizer_scale),
@@ -80,17 +77,15 @@ class SyntheticMind:
     def _hides(self, request: MessageRequest, rng: random.Random) -> bool:
         return rng.random() < self._redacted or request.mentions(_REDACT_TRIGGER)
 
-    def _latent(self, problem: KnownProblem) -> Latent:
-        key = problem.problem_id + problem.question
-        if key not in self._latents:
-            self._latents[key] = latent_of(problem, self._seed)
-        return self._latents[key]
-
-    def _excerpt(self, problem: KnownProblem, request: MessageRequest) -> str:
-        key = problem.problem_id + problem.question
-        if key not in self._excerpts:
-            self._excerpts[key] = excerpt(problem.question or request.prompt)
-        return self._excerpts[key]
+    def _grounds_of(self, prompt: str) -> tuple[Latent, str]:
+        """What is hidden about the problem that a prompt asks about, and the beginning of its question."""
+        key = digest((prompt,))
+        if key not in self._grounds:
+            if len(self._grounds) >= _MEMORY:
+                self._grounds.clear()
+            problem = self._problems.find(prompt) or _invented(key)
+            self._grounds[key] = latent_of(problem, self._seed), excerpt(problem.question or prompt)
+        return self._grounds[key]
 
     def _answer(self, request: MessageRequest, latent: Latent, tokens: int, rng: random.Random) -> str:
         if rng.random() < success_probability(request.facts, latent, tokens) or not latent.wrong_answers:
@@ -98,8 +93,8 @@ class SyntheticMind:
         return rng.choices(latent.wrong_answers, cum_weights=latent.wrong_weights)[0]
 
 
-def _invented(prompt: str) -> KnownProblem:
-    return KnownProblem(problem_id=f"unknown-{digest((prompt,)).hex()}", question="", gold=None, row={})
+def _invented(prompt_key: bytes) -> KnownProblem:
+    return KnownProblem(problem_id=f"unknown-{prompt_key.hex()}", question="", gold=None, row={})
 
 
 def _refusal(rng: random.Random) -> Composition:

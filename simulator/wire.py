@@ -6,9 +6,12 @@ import base64
 import hashlib
 import itertools
 import json
+import random
 import secrets
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from json.encoder import encode_basestring
 from typing import Any
 
@@ -20,14 +23,15 @@ from polythink.simulator.request import MessageRequest
 _SECRET = secrets.token_bytes(16)
 _HEAD = secrets.token_bytes(4)  # tells the signatures of this process from any other
 # The API pads its events with spaces before the last brace; parsers must not care.
-_PADDING = itertools.cycle([" " * n for n in (10, 4, 0, 7, 13, 1, 9, 3, 11, 0, 6, 14, 2, 8, 5, 12)])
+_CLOSINGS = itertools.cycle([" " * n + "}\n\n" for n in (10, 4, 0, 7, 13, 1, 9, 3, 11, 0, 6, 14, 2, 8, 5, 12)])
+_ID = "msg_?"  # stands for a message's id where JSON is kept
 CONTAINER_SECONDS = 300  # that the machine of a code execution is kept
 PING = 'event: ping\ndata: {"type": "ping"}\n\n'
 
 
 def signature(shown: str, *, length: int = 96) -> str:
     """An opaque signature over a thinking block as shown; longer for longer thinking, as the real ones are."""
-    return base64.b64encode(_HEAD + _mark(shown) + secrets.token_bytes(length)).decode()
+    return base64.b64encode(_HEAD + _mark(shown) + random.randbytes(length)).decode()
 
 
 def was_changed(shown: str, given: str) -> bool:
@@ -45,11 +49,21 @@ def _mark(shown: str) -> bytes:
 
 def redacted_data(tokens: int) -> str:
     """The opaque data of a redacted block; longer for longer thinking."""
-    return base64.b64encode(secrets.token_bytes(min(2000, 120 + tokens))).decode()
+    return base64.b64encode(random.randbytes(min(2000, 120 + tokens))).decode()
 
 
 def input_usage(usage: Usage, request: MessageRequest, lane: Lane) -> dict[str, Any]:
     """The usage a reply begins with."""
+    return _input_usage(usage, lane, _geography(request))
+
+
+def _geography(request: MessageRequest) -> str:
+    if not request.facts.inference_geo:
+        return "not_available"
+    return str(request.body.get("inference_geo") or "global")
+
+
+def _input_usage(usage: Usage, lane: Lane, geography: str) -> dict[str, Any]:
     return {
         "input_tokens": usage.input_tokens,
         "cache_creation_input_tokens": usage.cache_write_tokens,
@@ -60,10 +74,44 @@ def input_usage(usage: Usage, request: MessageRequest, lane: Lane) -> dict[str, 
         },
         "output_tokens": usage.output_tokens,
         "service_tier": "batch" if lane == "batch" else "standard",
-        "inference_geo": (request.body.get("inference_geo") or "global")
-        if request.facts.inference_geo
-        else "not_available",
+        "inference_geo": geography,
     }
+
+
+def message_start(request: MessageRequest, usage: Usage, lane: Lane) -> str:
+    """The event that a stream begins with, under a fresh id."""
+    before, after = _around_id(request.facts.snapshot, usage, lane, _geography(request))
+    return event("message_start", f"{before}{new_id('msg')}{after}")
+
+
+@lru_cache(maxsize=1024)  # samples of one prompt begin alike
+def _around_id(snapshot: str, usage: Usage, lane: Lane, geography: str) -> tuple[str, str]:
+    begun = {**_input_usage(usage, lane, geography), "output_tokens": 1}
+    start = compact({"type": "message_start", "message": _message(snapshot, _ID, begun, [], None)})
+    before, _, after = start[:-1].partition(_ID)
+    return before, after
+
+
+def message_delta(
+    usage: Usage, ending: Ending, output_tokens: int, thinking_tokens: int | None, *, ran_code: bool
+) -> str:
+    """The event that tells how a stream ended, and its bill; `thinking_tokens` is None where thinking was off."""
+    counts = (
+        f'"input_tokens":{usage.input_tokens},"cache_creation_input_tokens":{usage.cache_write_tokens},'
+        f'"cache_read_input_tokens":{usage.cache_read_tokens},"output_tokens":{output_tokens}'
+    )
+    if thinking_tokens is not None:
+        counts += f',"output_tokens_details":{{"thinking_tokens":{thinking_tokens}}}'
+    delta = _stop_json(ending)
+    if ran_code:
+        delta += f',"container":{compact(container())}'
+        counts += f',"server_tool_use":{compact(server_tool_use())}'
+    return event("message_delta", f'{{"type":"message_delta","delta":{{{delta}}},"usage":{{{counts}}}')
+
+
+@lru_cache(maxsize=64)
+def _stop_json(ending: Ending) -> str:
+    return compact(stop_fields(ending))[1:-1]
 
 
 def stop_fields(ending: Ending | None) -> dict[str, Any]:
@@ -82,9 +130,15 @@ def message(
     request: MessageRequest, usage: dict[str, Any], content: list[dict[str, Any]], ending: Ending | None
 ) -> dict[str, Any]:
     """A Message object."""
+    return _message(request.facts.snapshot, new_id("msg"), usage, content, ending)
+
+
+def _message(
+    snapshot: str, message_id: str, usage: dict[str, Any], content: list[dict[str, Any]], ending: Ending | None
+) -> dict[str, Any]:
     return {
-        "model": request.facts.snapshot,
-        "id": new_id("msg"),
+        "model": snapshot,
+        "id": message_id,
         "type": "message",
         "role": "assistant",
         "content": content,
@@ -121,9 +175,9 @@ def container() -> dict[str, str]:
     return {"id": new_id("container"), "expires_at": expires.isoformat().replace("+00:00", "Z")}
 
 
-def server_tool_usage() -> dict[str, Any]:
+def server_tool_use() -> dict[str, int]:
     """What usage says of the API's own tools, where one was used."""
-    return {"server_tool_use": {"web_search_requests": 0, "web_fetch_requests": 0}}
+    return {"web_search_requests": 0, "web_fetch_requests": 0}
 
 
 _COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
@@ -136,7 +190,7 @@ def compact(value: Any) -> str:
 
 def event(name: str, data: str) -> str:
     """One named event; `data` is a JSON object without its last brace."""
-    return f"event: {name}\ndata: {data}{next(_PADDING)}}}\n\n"
+    return f"event: {name}\ndata: {data}{next(_CLOSINGS)}"
 
 
 def block_start(index: int, block: str) -> str:
@@ -151,7 +205,13 @@ def delta_head(index: int, kind: str, field: str) -> str:
 
 def block_delta(head: str, text: str) -> str:
     """One delta of a block whose `delta_head` is given."""
-    return f"{head}{encode_basestring(text)}}}{next(_PADDING)}}}\n\n"
+    return f"{head}{encode_basestring(text)}}}{next(_CLOSINGS)}"
+
+
+def block_deltas(head: str, texts: Iterable[str]) -> str:
+    """Many deltas of that block."""
+    quoted = map(encode_basestring, texts)
+    return "".join([f"{head}{text}}}{closing}" for text, closing in zip(quoted, _CLOSINGS, strict=False)])
 
 
 def block_stop(index: int) -> str:

@@ -14,11 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polythink.records import Usage
 from polythink.simulator.api_errors import ApiError
 from polythink.simulator.draws import Draws
 from polythink.simulator.latent import stated_difficulty
 from polythink.simulator.local import LocalMind, LocalMindError, weights_path
-from polythink.simulator.minds import Composition, Delta, Ending, deltas
+from polythink.simulator.minds import Composition, Delta, Ending, Run, deltas
 from polythink.simulator.near_misses import near_misses
 from polythink.simulator.parse import parse_message
 from polythink.simulator.problems import KnownProblem, ProblemFileError, ProblemIndex, load_problems
@@ -178,20 +179,27 @@ def test_cutting_a_reply_keeps_every_token_and_letter(
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(["thinking", "text", "redacted"]), st.text(max_size=5), st.integers(0, 9))),
+    st.lists(
+        st.tuples(
+            st.sampled_from(["thinking", "text", "redacted"]),
+            st.lists(st.text(max_size=5), min_size=1, max_size=5),
+            st.integers(0, 9),
+        )
+    ),
     st.sampled_from(["summarized", "omitted"]),
 )
 def test_events_made_at_once_are_those_made_one_by_one(made: list[Any], display: str) -> None:
     thinking = {"type": "enabled", "budget_tokens": 1024, "display": display}
     asked = request("Hi", thinking=thinking)
-    pieces = [Delta(kind, text, tokens) for kind, text, tokens in made]
-    one_by_one, at_once = EventEncoder(asked, {}), EventEncoder(asked, {})
+    runs = [Run(kind, texts, tokens) for kind, texts, tokens in made]
+    one_by_one, at_once = EventEncoder(asked, Usage()), EventEncoder(asked, Usage())
 
     def shape(stream: str) -> list[str]:
         opaque = re.sub(r'"(signature|data)":"[^"]+"', r'"\1":""', stream)
         return [line.rstrip(" }") for line in opaque.splitlines()]
 
-    assert shape("".join(map(one_by_one.delta, pieces))) == shape(at_once.run(pieces))
+    pieces = [delta for run in runs for delta in run.deltas()]
+    assert shape("".join(map(one_by_one.delta, pieces))) == shape("".join(map(at_once.run, runs)))
 
 
 @given(st.lists(st.sampled_from("abcde"), max_size=40))
