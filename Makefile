@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 export RAY_ENABLE_UV_RUN_RUNTIME_ENV := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-local test test-all lint format bench clean
+.PHONY: help setup demo demo-local test test-all lint format bench bench-peers clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,9 @@ format: $(READY) ## rewrite files in the house format
 
 bench: $(READY) ## measure against baselines in the same run
 	$(PY) -m benchmarks
+
+bench-peers: $(READY) ## measure beside other tools, each in an environment of its own
+	$(PY) -m benchmarks.peers
 
 clean: ## forget environments and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
