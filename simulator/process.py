@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from types import TracebackType
+
+from polythink.simulator.server import PARENT_ENV
 
 LISTENING = "listening "
 STOP_SECONDS = 10.0
@@ -16,7 +19,7 @@ class SimulatorStartError(RuntimeError):
 
 
 class SimulatorProcess:
-    """A running `polythink simulate`; a context manager that stops it at the end.
+    """A running `polythink simulate`; a context manager that stops it at the end. It ends with its parent in any case.
 
     >>> with SimulatorProcess.start(["--seed", "7"]) as simulator:
     ...     simulator.base_url.startswith("http://127.0.0.1:")
@@ -31,7 +34,8 @@ class SimulatorProcess:
     def start(cls, args: Sequence[str] = ()) -> SimulatorProcess:
         """Start one with these options and wait until it listens. Raises SimulatorStartError if it ends instead."""
         command = [sys.executable, "-m", "polythink.cli.simulate", *args]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=None, text=True, encoding="utf-8")
+        environment = {**os.environ, PARENT_ENV: str(os.getpid())}
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=environment)
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line.startswith(LISTENING):

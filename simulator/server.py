@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
 import os
@@ -25,6 +26,8 @@ METER_SECONDS = 1.0  # least wall seconds between writes of the meter file
 METER_SHARE = 0.02  # most of the time that writing it may take: a long meter is written less often
 GC_THRESHOLD = 50_000  # net new objects before the youngest are collected
 BACKLOG = 4096  # connections that may wait to be accepted
+PARENT_ENV = "POLYTHINK_SIMULATOR_PARENT"  # process id: of a simulator that ends with the process that started it
+PARENT_SECONDS = 0.5  # wall seconds between two looks at it
 SHUTDOWN_SECONDS = 0.5  # wall seconds that open replies are given at exit
 
 
@@ -43,15 +46,27 @@ async def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     await runner.setup()
     assert runner.server is not None
     fronts = Fronts(simulator, runner.server)
+    watch = asyncio.create_task(_end_with_parent(stopped))
     try:
         listening = await loop.create_server(fronts, settings.host, settings.port, backlog=BACKLOG)
         announce(f"http://{settings.host}:{listening.sockets[0].getsockname()[1]}")
         await _until(stopped, simulator.meter, settings.meter)
         listening.close()
     finally:
+        watch.cancel()
         await asyncio.gather(fronts.shutdown(SHUTDOWN_SECONDS), runner.cleanup())
         if settings.meter:
             write_meter(simulator.meter, settings.meter)
+
+
+async def _end_with_parent(stopped: asyncio.Event) -> None:
+    """A parent that was killed could not stop us."""
+    parent = os.environ.get(PARENT_ENV)
+    while parent is not None and not stopped.is_set():
+        if str(os.getppid()) != parent:
+            stopped.set()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopped.wait(), PARENT_SECONDS)
 
 
 def spare_the_collector() -> None:
