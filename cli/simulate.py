@@ -36,77 +36,110 @@ class OrderChoice(StrEnum):
     shuffled = "shuffled"
 
 
+PortOption = Annotated[int, typer.Option(help="Port to listen on; 0 takes any free one.")]
+HostOption = Annotated[str, typer.Option(help="Address to listen on.")]
+MindOption = Annotated[MindChoice, typer.Option(help="What answers.")]
+ProblemsOption = Annotated[
+    list[Path] | None, typer.Option(help="Problem files (JSONL, CSV, Parquet) the synthetic mind knows.")
+]
+QuestionFieldOption = Annotated[
+    str | None, typer.Option(help="Field with the question; default question, problem or prompt.")
+]
+RecordingsOption = Annotated[list[Path] | None, typer.Option(help="Recorded generations (JSONL) for replay.")]
+OrderOption = Annotated[OrderChoice, typer.Option(help="Order of replayed recordings.")]
+SeedOption = Annotated[int, typer.Option(help="Seed of everything random.")]
+PaceOption = Annotated[float, typer.Option(min=0, help="Output tokens per second and stream; 0 sends all at once.")]
+LatencyOption = Annotated[float, typer.Option(min=0, help="Median seconds before the first byte.")]
+TimeScaleOption = Annotated[float, typer.Option(help="How much faster than the wall its clock runs.")]
+RedactedOption = Annotated[float, typer.Option(min=0, max=1, help="Share of thinking sent as redacted blocks.")]
+RefusalsOption = Annotated[float, typer.Option(min=0, max=1, help="Share of synthetic replies that refuse.")]
+UnreadableOption = Annotated[float, typer.Option(min=0, max=1, help="Share of synthetic replies that state no answer.")]
+SlotsOption = Annotated[int, typer.Option(min=1, help="Concurrent generations of the local mind.")]
+FaultsOption = Annotated[Path | None, typer.Option(help="Fault plan (YAML): what goes wrong, how often, when.")]
+ControlOption = Annotated[
+    bool, typer.Option("--control", help="Let PUT /_simulator/faults and /_simulator/limits change it.")
+]
+TierOption = Annotated[TierChoice | None, typer.Option(help="Rate limits and spend cap of a tier; default none.")]
+RequestsPerMinuteOption = Annotated[float | None, typer.Option(min=1, help="Requests of each model class.")]
+InputTokensPerMinuteOption = Annotated[float | None, typer.Option(min=1, help="Uncached input of each class.")]
+OutputTokensPerMinuteOption = Annotated[float | None, typer.Option(min=1, help="Output of each class.")]
+BurstSecondsOption = Annotated[float, typer.Option(min=0.1, help="Seconds of its limit that a full bucket holds.")]
+SpendCapOption = Annotated[float | None, typer.Option(help="USD an organization may spend.")]
+RampFloorOption = Annotated[
+    float | None, typer.Option(help="Requests a minute from which usage may only double per minute.")
+]
+ConcurrencyOption = Annotated[int | None, typer.Option(min=1, help="Requests in flight at one time.")]
+BatchSecondsOption = Annotated[float, typer.Option(min=0, help="Median seconds that a batch takes.")]
+MeterOption = Annotated[Path | None, typer.Option(help="File to keep the meter in.")]
+
+
 def simulate(
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes any free one.")] = 0,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    mind: Annotated[MindChoice, typer.Option(help="What answers.")] = MindChoice.synthetic,
-    problems: Annotated[
-        list[Path] | None, typer.Option(help="Problem files (JSONL, CSV, Parquet) the synthetic mind knows.")
-    ] = None,
-    question_field: Annotated[
-        str | None, typer.Option(help="Field with the question; default question, problem or prompt.")
-    ] = None,
-    recordings: Annotated[list[Path] | None, typer.Option(help="Recorded generations (JSONL) for replay.")] = None,
-    order: Annotated[OrderChoice, typer.Option(help="Order of replayed recordings.")] = OrderChoice.recorded,
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
-    pace: Annotated[float, typer.Option(min=0, help="Output tokens per second and stream; 0 sends all at once.")] = 0,
-    latency: Annotated[float, typer.Option(min=0, help="Median seconds before the first byte.")] = 0,
-    time_scale: Annotated[float, typer.Option(help="How much faster than the wall its clock runs.")] = 1,
-    redacted: Annotated[float, typer.Option(min=0, max=1, help="Share of thinking sent as redacted blocks.")] = 0,
-    refusals: Annotated[float, typer.Option(min=0, max=1, help="Share of synthetic replies that refuse.")] = 0.002,
-    unreadable: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of synthetic replies that state no answer.")
-    ] = 0.01,
-    slots: Annotated[int, typer.Option(min=1, help="Concurrent generations of the local mind.")] = 4,
-    faults: Annotated[Path | None, typer.Option(help="Fault plan (YAML): what goes wrong, how often, when.")] = None,
-    control: Annotated[
-        bool, typer.Option("--control", help="Let PUT /_simulator/faults and /_simulator/limits change it.")
-    ] = False,
-    tier: Annotated[TierChoice | None, typer.Option(help="Rate limits and spend cap of a tier; default none.")] = None,
-    requests_per_minute: Annotated[float | None, typer.Option(min=1, help="Requests of each model class.")] = None,
-    input_tokens_per_minute: Annotated[float | None, typer.Option(min=1, help="Uncached input of each class.")] = None,
-    output_tokens_per_minute: Annotated[float | None, typer.Option(min=1, help="Output of each class.")] = None,
-    burst_seconds: Annotated[float, typer.Option(min=0.1, help="Seconds of its limit that a full bucket holds.")] = 5,
-    spend_cap: Annotated[float | None, typer.Option(help="USD an organization may spend.")] = None,
-    ramp_floor: Annotated[
-        float | None, typer.Option(help="Requests a minute from which usage may only double per minute.")
-    ] = None,
-    concurrency: Annotated[int | None, typer.Option(min=1, help="Requests in flight at one time.")] = None,
-    batch_seconds: Annotated[float, typer.Option(min=0, help="Median seconds that a batch takes.")] = 20,
-    meter: Annotated[Path | None, typer.Option(help="File to keep the meter in.")] = None,
+    port: PortOption = 0,
+    host: HostOption = "127.0.0.1",
+    mind: MindOption = MindChoice.synthetic,
+    problems: ProblemsOption = None,
+    question_field: QuestionFieldOption = None,
+    recordings: RecordingsOption = None,
+    order: OrderOption = OrderChoice.recorded,
+    seed: SeedOption = 0,
+    pace: PaceOption = 0,
+    latency: LatencyOption = 0,
+    time_scale: TimeScaleOption = 1,
+    redacted: RedactedOption = 0,
+    refusals: RefusalsOption = 0.002,
+    unreadable: UnreadableOption = 0.01,
+    slots: SlotsOption = 4,
+    faults: FaultsOption = None,
+    control: ControlOption = False,
+    tier: TierOption = None,
+    requests_per_minute: RequestsPerMinuteOption = None,
+    input_tokens_per_minute: InputTokensPerMinuteOption = None,
+    output_tokens_per_minute: OutputTokensPerMinuteOption = None,
+    burst_seconds: BurstSecondsOption = 5,
+    spend_cap: SpendCapOption = None,
+    ramp_floor: RampFloorOption = None,
+    concurrency: ConcurrencyOption = None,
+    batch_seconds: BatchSecondsOption = 20,
+    meter: MeterOption = None,
 ) -> None:
     """Serve the Claude API on localhost: same requests, same events, same errors, no charge."""
-    settings = Settings(
-        host=host,
-        port=port,
-        mind=mind.value,
-        problems=tuple(problems or ()),
-        question_field=question_field,
-        recordings=tuple(recordings or ()),
-        order=order.value,
-        seed=seed,
-        pace=pace,
-        latency=latency,
-        time_scale=time_scale,
-        redacted=redacted,
-        refusals=refusals,
-        unreadable=unreadable,
-        slots=slots,
-        faults=faults,
-        control=control,
-        limits=LimitRules(
-            tier=tier.value if tier else None,
-            requests_per_minute=requests_per_minute,
-            input_tokens_per_minute=input_tokens_per_minute,
-            output_tokens_per_minute=output_tokens_per_minute,
-            burst_seconds=burst_seconds,
-            spend_cap_usd=spend_cap,
-            ramp_floor=ramp_floor,
-            concurrency=concurrency,
-        ),
-        batch_seconds=batch_seconds,
-        meter=meter,
+    _serve(
+        Settings(
+            host=host,
+            port=port,
+            mind=mind.value,
+            problems=tuple(problems or ()),
+            question_field=question_field,
+            recordings=tuple(recordings or ()),
+            order=order.value,
+            seed=seed,
+            pace=pace,
+            latency=latency,
+            time_scale=time_scale,
+            redacted=redacted,
+            refusals=refusals,
+            unreadable=unreadable,
+            slots=slots,
+            faults=faults,
+            control=control,
+            limits=LimitRules(
+                tier=tier.value if tier else None,
+                requests_per_minute=requests_per_minute,
+                input_tokens_per_minute=input_tokens_per_minute,
+                output_tokens_per_minute=output_tokens_per_minute,
+                burst_seconds=burst_seconds,
+                spend_cap_usd=spend_cap,
+                ramp_floor=ramp_floor,
+                concurrency=concurrency,
+            ),
+            batch_seconds=batch_seconds,
+            meter=meter,
+        )
     )
+
+
+def _serve(settings: Settings) -> None:
+    """Serve until it is stopped; what it cannot serve with is bad usage."""
     try:
         asyncio.run(serve(settings, lambda url: print(f"{LISTENING}{url}", flush=True)))
     except (ProblemFileError, LocalMindError, ValueError, OSError) as error:

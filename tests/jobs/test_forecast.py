@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polythink.jobs.rehearsal import (
+from polythink.jobs.forecast import (
     STRETCHED,
     ArmUse,
     Forecast,
