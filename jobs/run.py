@@ -21,7 +21,7 @@ from polythink.jobs.keeper import Keeper, Reader
 from polythink.jobs.liveness import SUBMISSION_VARIABLE
 from polythink.jobs.pools import membership, pools
 from polythink.jobs.requests import Requests, endpoints
-from polythink.jobs.sampling import PATIENCE_S, Sampling, Watch
+from polythink.jobs.sampling import OUTAGE_S, PATIENCE_S, Sampling, Watch
 from polythink.jobs.selection import select_anew
 from polythink.jobs.spec_parts import PythonGrade
 from polythink.jobs.standing import Standing, standing
@@ -41,13 +41,15 @@ def run_job(
     control: Control,
     address: str | None = None,
     patience_s: float = PATIENCE_S,
+    outage_s: float = OUTAGE_S,
 ) -> JobState:
     """Run a stored job until nothing is owed, it is asked to stop, or it cannot go on; then select.
 
     `watch` hears the state about once a second, and the last one. `patience_s` is how many seconds it tries endpoints
-    none of which has ever answered. The returned state is also in the archive: `done`, or `stopped`, `interrupted`,
-    `cancelled` with the reason. Raises JobBusyError if another process runs the job, ArchiveError if the archive cannot
-    be written, ClusterError if Ray cannot be reached or its workers keep failing; the archive is whole then too.
+    none of which has ever answered; `outage_s`, how many it waits for one that has gone out of service. The returned
+    state is also in the archive: `done`, or `stopped`, `interrupted`, `cancelled` with the reason. Raises JobBusyError if
+    another process runs the job, ArchiveError if the archive cannot be written, ClusterError if Ray cannot be reached or
+    its workers keep failing; the archive is whole then too.
     """
 
     def tell(state: JobState) -> None:
@@ -56,7 +58,7 @@ def run_job(
 
     with archive.lock(work.job_id), _grader(archive, work) as grader:
         reader = Reader(work.problems_by_id, work.job.answer.rule(), grader)
-        run = _Run(archive, work, reader, control, tell, address, patience_s)
+        run = _Run(archive, work, reader, control, tell, address, patience_s, outage_s)
         started = _started(archive, work)
         tell(started)
         try:
@@ -84,6 +86,7 @@ class _Run:
     tell: Watch
     address: str | None
     patience_s: float
+    outage_s: float
 
     def from_start(self, started: JobState) -> JobState:
         """The whole run; returns the last state."""
@@ -125,6 +128,7 @@ class _Run:
                     control=self.control,
                     tell=self.tell,
                     patience_s=self.patience_s,
+                    outage_s=self.outage_s,
                 ).work()
             finally:
                 crew.close()

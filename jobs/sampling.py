@@ -18,6 +18,7 @@ from polythink.workers.tasks import Result, Task
 
 Watch = Callable[[JobState], None]
 TELL_EVERY_S = 1.0  # seconds between two reports of the state
+OUTAGE_S = 3600.0  # seconds out of service after which the run no longer waits for an endpoint
 PATIENCE_S = 30.0  # seconds without any reply before the run gives up on its endpoints
 
 
@@ -34,6 +35,7 @@ class Sampling:
         control: Control,
         tell: Watch,
         patience_s: float = PATIENCE_S,
+        outage_s: float = OUTAGE_S,
     ) -> None:
         self._standing = standing
         self._scheduler = standing.scheduler
@@ -44,6 +46,8 @@ class Sampling:
         self._control = control
         self._tell = tell
         self._patience_s = patience_s
+        self._outage_s = outage_s
+        self._out_since: float | None = None  # when the first probe of an outage failed
         self._told_at = 0.0
         self._ending: tuple[Status, str | None] | None = None
         self._silent_since: float | None = None  # when the first of only failed connections failed
@@ -126,6 +130,7 @@ class Sampling:
         worst = self._requests.worst_case_usd(attempt.key)
         was_cut = failure is not None and attempt.message_id is not None  # its true cost is not known
         self._purse.settle(reserved=cost if was_cut else worst, actual=cost)
+        self._note_outage(result)
         if failure is None or not failure.unreachable:
             self._was_answered = True
         elif not self._was_answered:
@@ -133,6 +138,16 @@ class Sampling:
         if failure is not None and failure.disposition == "stop_job":
             self.end("stopped", f"the API refuses: {failure.message}")
         return self._judge(result)
+
+    def _note_outage(self, result: Result) -> None:
+        """Whoever is back within the hour is waited for; probes are no strikes, so something else must end the wait."""
+        if result.failure is None or not result.is_probe:
+            self._out_since = None if result.failure is None else self._out_since
+            return
+        now = time.monotonic()
+        self._out_since = self._out_since or now
+        if now - self._out_since > self._outage_s:
+            self.end("stopped", f"the endpoint is out of service: {result.failure.message}; resume it to go on")
 
     def _judge(self, result: Result) -> Attempt | None:
         """The attempt as it must be recorded: as a trace only beside others of its origin."""

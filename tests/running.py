@@ -50,13 +50,18 @@ def job_file(folder: Path, base_url: str, *, problems: Sequence[str] = ("a", "b"
 
 
 def run(
-    archive: Archive, path: Path, *, patience_s: float = 30.0, states: list[JobState] | None = None
+    archive: Archive,
+    path: Path,
+    *,
+    patience_s: float = 30.0,
+    outage_s: float = 3600.0,
+    states: list[JobState] | None = None,
 ) -> tuple[JobState, Workload]:
     """Store the job and run it in this process; `states` gets every state it told."""
     work = store(archive, load_job(path))
     heard = [] if states is None else states
     control = Control(archive, work.job_id)
-    return run_job(archive, work, watch=heard.append, control=control, patience_s=patience_s), work
+    return run_job(archive, work, watch=heard.append, control=control, patience_s=patience_s, outage_s=outage_s), work
 
 
 def one_row(archive: Archive, query: str) -> dict[str, Any]:

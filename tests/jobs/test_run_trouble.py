@@ -60,14 +60,32 @@ def test_a_storm_passes_and_one_bad_problem_fails_alone(tmp_path: Path) -> None:
 def test_a_server_that_never_works_costs_each_sample_its_retries_and_no_more(tmp_path: Path, retries: int) -> None:
     archive = Archive(tmp_path / "archive")
     with ScriptedServer(lambda request: refusal(500, "api_error", "broken")) as server:
-        state, _ = run(archive, job_file(tmp_path, server.base_url, problems=("a",), samples=4, retries=retries))
+        state, _ = run(archive, job_file(tmp_path, server.base_url, problems=("a",), samples=2, retries=retries))
         asked = Counter(request.sample for request in server.requests)
-    assert (state.status, state.failed, state.retries) == ("done", 4, 4 * retries)
+    assert (state.status, state.failed, state.retries) == ("done", 2, 2 * retries)
     assert set(asked.values()) == {1 + retries}
     assert one_row(archive, "SELECT count(*) AS n, max(attempts) AS attempts FROM traces WHERE outcome = 'failed'") == {
-        "n": 4,
+        "n": 2,
         "attempts": 1 + retries,
     }
+
+
+def test_an_endless_outage_costs_no_sample_its_life_and_stops_the_run_resumably(tmp_path: Path) -> None:
+    archive, is_out = Archive(tmp_path / "archive"), True
+
+    def script(request: Request) -> Reply:
+        return refusal(529, "overloaded_error") if is_out else WHOLE
+
+    with ScriptedServer(script) as server:
+        path = job_file(tmp_path, server.base_url, problems=("a", "b"))
+        state, _ = run(archive, path, outage_s=2.0)
+        asked = len(server.requests)
+        assert (state.status, state.done, state.failed) == ("stopped", 0, 0)
+        assert "out of service" in (state.reason or "")
+        assert asked <= 40, "what was in flight when it began, and a probe a second"
+        is_out = False
+        state, _ = run(archive, path)
+    assert (state.status, state.done, state.failed) == ("done", 20, 0)
 
 
 def test_a_429_slows_the_run_and_fails_nothing(tmp_path: Path) -> None:
