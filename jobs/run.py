@@ -47,9 +47,10 @@ def run_job(
 
     `watch` hears the state about once a second, and the last one. `patience_s` is how many seconds it tries endpoints
     none of which has ever answered; `outage_s`, how many it waits for one that has gone out of service. The returned
-    state is also in the archive: `done`, or `stopped`, `interrupted`, `cancelled` with the reason. Raises JobBusyError if
-    another process runs the job, ArchiveError if the archive cannot be written, ClusterError if Ray cannot be reached or
-    its workers keep failing; the archive is whole then too.
+    state is also in the archive: `done`, or `stopped`, `interrupted`, `cancelled` with the reason.
+
+    Raises JobBusyError if another process runs the job, ArchiveError if the archive cannot be written, ClusterError if
+    Ray cannot be reached or its workers keep failing; the archive is whole then too.
     """
 
     def tell(state: JobState) -> None:
