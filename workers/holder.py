@@ -117,8 +117,10 @@ class Holder:
         """A 529, a 5xx, a reset or a time-out."""
         self._overloads += 1
 
-    def report(self, now: float) -> Report:
-        """Everything since the last report."""
+    def report(self, now: float, *, uncollected: int = 0) -> Report:
+        """Everything since the last report. Results that nobody has collected yet take up room as requests do: if the
+        driver is killed, they are lost as those are.
+        """
         running = self._running.copy()
         for _, _, permit, _ in self._due:
             running[permit.kind] += 1
@@ -126,7 +128,7 @@ class Holder:
         if self._reading is not None:
             told, at = self._reading
             reading = replace(told, age_s=max(0.0, now - at))
-        room = max(0, self._streams - self.running - len(self._due))
+        room = max(0, self._streams - self.running - len(self._due) - uncollected)
         report = Report(
             asks=self._asks(room),
             room=room,

@@ -57,6 +57,10 @@ class Outbox:
         self._error = error
         self._arrived.set()
 
+    @property
+    def size(self) -> int:
+        return len(self._results)
+
     async def take(self, timeout_s: float) -> list[Result]:
         """All results there are, waiting up to `timeout_s` for a first one. Raises the error there may be."""
         try:
@@ -106,6 +110,10 @@ class Streams:
         """Give back what has not started."""
         return self._holder.recall()
 
+    def wake(self) -> None:
+        """Results were collected: there may be room again."""
+        self._changed.set()
+
     @property
     def waiting(self) -> int:
         return self._holder.waiting
@@ -128,7 +136,7 @@ class Streams:
                 await self._changed.wait()
                 await asyncio.sleep(GATHER_S)
             self._changed.clear()
-            report = self._holder.report(time.monotonic())
+            report = self._holder.report(time.monotonic(), uncollected=self._outbox.size)
             lease = await self._governor.lease(report)
             now = time.monotonic()
             self._holder.take(lease, now)
@@ -243,8 +251,11 @@ class Worker:
 
     async def take(self, timeout_s: float) -> Harvest:
         """What ended, waiting up to `timeout_s` for something to end."""
+        results = await self._outbox.take(timeout_s)
+        for streams in self._streams.values():
+            streams.wake()
         return Harvest(
-            results=await self._outbox.take(timeout_s),
+            results=results,
             waiting={pool: streams.waiting for pool, streams in self._streams.items()},
             started={pool: streams.take_started() for pool, streams in self._streams.items()},
         )
