@@ -16,7 +16,7 @@ from rich.table import Table
 
 from benchmarks.ratio import Ratio
 
-BENCHMARKS = ("archive_write", "archive_query", "live_lane", "simulator_cost")
+BENCHMARKS = ("archive_write", "archive_query", "live_lane", "stream_cost", "simulator_cost")
 RESULTS = Path("benchmarks/results.json")
 
 
