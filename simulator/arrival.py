@@ -27,8 +27,11 @@ def authenticate(headers: Mapping[str, str]) -> Arrival:
 
     Raises ApiError: 401 without a usable key, 400 without a known API version.
     """
-    key = headers.get("x-api-key")
-    bearer = headers.get("authorization", "")
+    return _arrival(headers.get("x-api-key"), headers.get("authorization", ""), headers.get("anthropic-version"))
+
+
+@lru_cache(maxsize=1024)
+def _arrival(key: str | None, bearer: str, version: str | None) -> Arrival:
     if key is None and bearer[:7].lower() == "bearer ":
         if REFUSED_KEY in bearer or not bearer[7:].strip():
             raise ApiError(401, "Invalid bearer token")
@@ -37,9 +40,5 @@ def authenticate(headers: Mapping[str, str]) -> Arrival:
         raise ApiError(401, "invalid x-api-key")
     if key is None:
         raise ApiError(401, "x-api-key header is required")
-    return Arrival(organization=_organization(key), version=check_version(headers.get("anthropic-version")))
-
-
-@lru_cache(maxsize=1024)
-def _organization(key: str) -> str:
-    return str(uuid.UUID(bytes=digest(("organization", key)), version=4))
+    organization = uuid.UUID(bytes=digest(("organization", key)), version=4)
+    return Arrival(organization=str(organization), version=check_version(version))

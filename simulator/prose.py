@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 
 _OPENINGS = (
     "Let me work through this carefully: %s",
@@ -53,15 +53,20 @@ def thinking_prose(question: str, answer: str, candidates: tuple[str, ...], toke
     `bits` are at least 64 random bits: they choose the words.
     """
     steps = max(2, min(len(_STEPS), tokens.bit_length() - 5 + bits % 3))
-    # A stride that shares no factor with the number of steps visits each of them once.
-    at, stride = (bits >> 2) % len(_STEPS), _STRIDES[(bits >> 6) % len(_STRIDES)]
-    said = [_OPENINGS[(bits >> 8) % len(_OPENINGS)] % question]
-    for number in range(steps):
-        step = _STEPS[at]
-        said.append(step % _pick(candidates, bits >> (10 + 4 * number)) if "%s" in step else step)
-        at = (at + stride) % len(_STEPS)
-    said.append(_CLOSINGS[(bits >> 60) % len(_CLOSINGS)] % answer)
-    return " ".join(said)
+    plan = _plan(steps, (bits >> 2) % len(_STEPS), _STRIDES[(bits >> 6) % len(_STRIDES)])
+    said = [step % candidates[(bits >> shift) % len(candidates)] if shift else step for step, shift in plan]
+    opening = _OPENINGS[(bits >> 8) % len(_OPENINGS)] % question
+    return " ".join((opening, *said, _CLOSINGS[(bits >> 60) % len(_CLOSINGS)] % answer))
+
+
+@cache
+def _plan(steps: int, first: int, stride: int) -> tuple[tuple[str, int], ...]:
+    """So many steps, and how far to shift the random bits for the number in each; 0 where it has none.
+
+    A stride that shares no factor with the number of steps there are visits each of them once.
+    """
+    chosen = [_STEPS[(first + number * stride) % len(_STEPS)] for number in range(steps)]
+    return tuple((step, 10 + 4 * number if "%s" in step else 0) for number, step in enumerate(chosen))
 
 
 def answer_prose(prompt: str, answer: str | None, candidates: tuple[str, ...], bits: int) -> str:

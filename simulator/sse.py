@@ -88,6 +88,7 @@ class EventEncoder:
         if self._open == "thinking":
             mark = wire.signature("".join(self._shown), length=signature_length(self._hidden_tokens))
             signed = wire.block_delta(wire.delta_head(self._index, "signature_delta", "signature"), mark)
+            self._shown, self._hidden_tokens = [], 0
         self._open = None
         return signed + wire.block_stop(self._index) + waited
 

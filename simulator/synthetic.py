@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 import shlex
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from polythink.simulator.ids import digest, seeded
+from polythink.simulator.ids import digest, reseed
 from polythink.simulator.latent import Latent, latent_of, success_probability, thinking_tokens
 from polythink.simulator.minds import Composition, Ending, Execution
 from polythink.simulator.problems import KnownProblem, ProblemIndex
@@ -18,10 +18,20 @@ from polythink.simulator.tokens import text_tokens
 from polythink.simulator.wire import compact
 
 REFUSAL_TEXT = "I'm not able to help with this request."
-_MEMORY = 100_000  # prompts whose problem is remembered
+_MEMORY = 100_000  # requests whose problem is remembered
+_ENDS, _CALLS = Ending("end_turn"), Ending("tool_use")
 _REDACT_TRIGGER = "ANTHROPIC_MAGIC_STRING_TRIGGER_REDACTED_THINKING"
 _MOST_REDACTED = 3  # blocks
 _REFUSE_TRIGGER = "ANTHROPIC_MAGIC_STRING_TRIGGER_REFUSAL"
+
+
+class _Grounds(NamedTuple):
+    """What all draws of a request have in common."""
+
+    latent: Latent
+    candidates: tuple[str, ...]  # the right answer, then wrong ones
+    about: str  # the beginning of the question
+    drawn_from: str  # names the randomness that each draw takes its part of
 
 
 class SyntheticMind:
@@ -44,19 +54,20 @@ class SyntheticMind:
         self._refusals = refusals
         self._unreadable = unreadable
         self._redacted = redacted
-        self._grounds: dict[bytes, tuple[Latent, str]] = {}  # by prompt
+        self._rng = random.Random()  # seeded anew for every draw
+        self._grounds: dict[bytes, _Grounds] = {}  # by what was asked
 
     def compose(self, request: MessageRequest, draw: int) -> Composition:
         """The reply to one draw of a request."""
-        latent, about = self._grounds_of(request.prompt)
-        rng = seeded("draw", str(self._seed), request.draw_key.hex(), str(draw))
+        latent, candidates, about, drawn_from = self._grounds_of(request)
+        rng = self._rng
+        reseed(rng, "draw", drawn_from, str(draw))
         if rng.random() < self._refusals or request.mentions(_REFUSE_TRIGGER):
             return _cut_to(request, _refusal(rng))
         # Between a tool's result and the answer there is no new thinking.
         tokens = 0 if has_tool_result(request.body) else thinking_tokens(request, latent, rng)
         answer = self._answer(request, latent, tokens, rng)
         stated = None if rng.random() < self._unreadable else answer
-        candidates = (latent.gold, *latent.wrong_answers)
         bits = rng.getrandbits(128)
         tool = called_tool(request.body, request.prompt)
         text = _text(request, tool, answer, stated, candidates, bits)
@@ -65,7 +76,7 @@ class SyntheticMind:
             text=text,
             thinking_tokens=tokens,
             text_tokens=text_tokens(text, request.facts.tokenizer_scale),
-            ending=Ending("tool_use" if tool else "end_turn"),
+            ending=_CALLS if tool else _ENDS,
             tool=tool["name"] if tool else None,
             lead=request.facts.leading_text if tokens and request.mode == "adaptive" else "",
             redacted=1 + (bits >> 120) % _MOST_REDACTED if tokens and self._hides(request, rng) else 0,
@@ -77,15 +88,23 @@ class SyntheticMind:
     def _hides(self, request: MessageRequest, rng: random.Random) -> bool:
         return rng.random() < self._redacted or request.mentions(_REDACT_TRIGGER)
 
-    def _grounds_of(self, prompt: str) -> tuple[Latent, str]:
-        """What is hidden about the problem that a prompt asks about, and the beginning of its question."""
-        key = digest((prompt,))
-        if key not in self._grounds:
-            if len(self._grounds) >= _MEMORY:
-                self._grounds.clear()
-            problem = self._problems.find(prompt) or _invented(key)
-            self._grounds[key] = latent_of(problem, self._seed), excerpt(problem.question or prompt)
-        return self._grounds[key]
+    def _grounds_of(self, request: MessageRequest) -> _Grounds:
+        known = self._grounds.get(request.draw_key)
+        if known is not None:
+            return known
+        if len(self._grounds) >= _MEMORY:
+            self._grounds.clear()
+        prompt = request.prompt
+        problem = self._problems.find(prompt) or _invented(prompt)
+        latent = latent_of(problem, self._seed)
+        grounds = _Grounds(
+            latent,
+            (latent.gold, *latent.wrong_answers),
+            excerpt(problem.question or prompt),
+            f"{self._seed}\x1f{request.draw_key.hex()}",
+        )
+        self._grounds[request.draw_key] = grounds
+        return grounds
 
     def _answer(self, request: MessageRequest, latent: Latent, tokens: int, rng: random.Random) -> str:
         if rng.random() < success_probability(request.facts, latent, tokens) or not latent.wrong_answers:
@@ -93,8 +112,8 @@ class SyntheticMind:
         return rng.choices(latent.wrong_answers, cum_weights=latent.wrong_weights)[0]
 
 
-def _invented(prompt_key: bytes) -> KnownProblem:
-    return KnownProblem(problem_id=f"unknown-{prompt_key.hex()}", question="", gold=None, row={})
+def _invented(prompt: str) -> KnownProblem:
+    return KnownProblem(problem_id=f"unknown-{digest((prompt,)).hex()}", question="", gold=None, row={})
 
 
 def _refusal(rng: random.Random) -> Composition:

@@ -197,6 +197,7 @@ def block_start(index: int, block: str) -> str:
     return event("content_block_start", f'{{"type":"content_block_start","index":{index},"content_block":{block}')
 
 
+@lru_cache(maxsize=64)
 def delta_head(index: int, kind: str, field: str) -> str:
     """The beginning of a `content_block_delta` such as `text_delta` with its field `text`, up to the quoted text."""
     data = f'{{"type":"content_block_delta","index":{index},"delta":{{"type":"{kind}","{field}":'
