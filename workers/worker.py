@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -147,7 +148,7 @@ class Streams:
         """Start tasks as their permits come due, until it is time to ask again, or worth it because of a change."""
         while (now := time.monotonic()) < until:
             if self._driver is not None and self._driver.is_gone():
-                self._holder.recall()
+                os._exit(1)  # Ray would get round to it within a minute or so; until then streams would run on
             for start in self._holder.starts(now):
                 self._start(start)
             pause = min(until, self._holder.next_start() or until) - now
