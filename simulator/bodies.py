@@ -12,7 +12,7 @@ LARGEST_REMEMBERED = 8192  # bytes; what is larger is likely to be rarer too
 
 _SLOT = b'"metadata":{"user_id":"'  # as the SDK writes it
 _PLAIN_SAMPLE = re.compile(rb"[A-Za-z0-9_.:/@=-]{1,256}")  # characters that cannot change what JSON means
-_PROBE = b"-"
+_PROBES = (b"-", b".")  # two: a second `metadata` could happen to hold one
 
 Key = tuple[str, bytes, bytes]  # API version, and the body before and after its sample
 
@@ -57,4 +57,4 @@ def sample_slot(raw: bytes) -> tuple[int, int] | None:
 
 def is_whole_sample(raw: bytes, start: int, end: int) -> bool:
     """Whether what stands there is all of the body's `metadata.user_id`, and so is any plain text in its place."""
-    return sample_of(decoded(raw[:start] + _PROBE + raw[end:])) == _PROBE.decode()
+    return all(sample_of(decoded(raw[:start] + probe + raw[end:])) == probe.decode() for probe in _PROBES)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -122,11 +123,10 @@ def test_both_ways_give_the_same_reply(base_url: str, body: dict[str, object]) -
 
 
 def test_requests_sent_in_one_go_are_answered_in_order(base_url: str) -> None:
-    host, port = base_url.removeprefix("http://").split(":")
     bodies = [
         json.dumps({**MESSAGE, "max_tokens": size}).encode() for size in (0, 64, 0, 64)
     ]  # 0 with no stream: allowed
-    with socket.create_connection((host, int(port)), 10) as connection:
+    with connected(base_url) as connection:
         connection.sendall(b"".join(request(HEADERS, body) for body in bodies))
         connection.shutdown(socket.SHUT_WR)
         received = b""
@@ -136,6 +136,83 @@ def test_requests_sent_in_one_go_are_answered_in_order(base_url: str) -> None:
     assert [bool(reply["content"]) for reply in replies] == [False, True, False, True]
 
 
+def connected(base_url: str) -> socket.socket:
+    host, port = base_url.removeprefix("http://").split(":")
+    return socket.create_connection((host, int(port)), 20)
+
+
+def sent_alone(base_url: str, data: bytes) -> bytes:
+    """All that comes back for these bytes, the sender's end being closed behind what it waits for."""
+    with connected(base_url) as connection:
+        connection.sendall(data)
+        received = b""
+        while not received.endswith(b"}") and (part := connection.recv(65536)):
+            received += part
+        return received
+
+
+BODY = json.dumps(MESSAGE).encode()
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (request({**HEADERS, "connection": "close"}, BODY), b"200"),
+        (request({**HEADERS, "expect": "100-continue"}, BODY), b"100"),
+        (request(HEADERS, BODY).replace(b"HTTP/1.1", b"HTTP/1.0"), b"200"),
+        (request(HEADERS, BODY, "?beta=true"), b"200"),
+        (request({name.upper(): value for name, value in HEADERS.items()}, BODY), b"200"),
+        (request(HEADERS, b"{}", "/batches"), b"400"),
+        (request({**HEADERS, "bad header": "x"}, BODY), b"400"),
+        (request({**HEADERS, "content-length": "0"}, BODY), b"400"),
+        (request({**HEADERS, "x-long": "x" * 10_000}, BODY), b"400"),
+        (b"GET /v1/nothing HTTP/1.1\r\nhost: h\r\n\r\n", b"404"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", b"400"),
+    ],
+)
+def test_every_form_of_request_gets_an_http_reply(base_url: str, data: bytes, status: bytes) -> None:
+    first, *_ = sent_alone(base_url, data).split(b"\r\n")
+    assert first.split()[1] == status
+
+
+def test_a_connection_goes_on_after_another_kind_of_request(base_url: str) -> None:
+    with httpx2.Client(base_url=base_url, headers=HEADERS, limits=httpx2.Limits(max_connections=1)) as client:
+        statuses = [
+            client.post("/v1/messages", json=MESSAGE).status_code,
+            client.get("/v1/models").status_code,
+            client.post("/v1/messages", json=MESSAGE).status_code,
+            client.get("/_simulator/meter").status_code,
+        ]
+    assert statuses == [200] * 4
+
+
+def test_a_client_that_does_not_read_is_waited_for_and_loses_nothing(base_url: str) -> None:
+    count, streamed = 3000, json.dumps({**MESSAGE, "stream": True}).encode()
+    with connected(base_url) as connection:
+        sender = threading.Thread(target=connection.sendall, args=(request(HEADERS, streamed) * count,))
+        sender.start()
+        ended = held = 0
+        tail = b""
+        while ended < count and (part := connection.recv(1 << 20)):
+            tail += part
+            ended += tail.count(b"event: message_stop")
+            held = max(held, len(tail))
+            tail = tail[-18:]
+        sender.join()
+    assert ended == count
+
+
+def test_an_open_stream_is_broken_off_at_the_end_and_the_exit_code_is_0() -> None:
+    streamed = json.dumps({**MESSAGE, "max_tokens": 4000, "stream": True}).encode()
+    with (
+        SimulatorProcess.start(["--pace", "1", "--refusals", "0"]) as simulator,
+        connected(simulator.base_url) as connection,
+    ):
+        connection.sendall(request(HEADERS, streamed))
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        assert simulator.stop() == 0
+
+
 def test_a_simulator_ends_with_the_process_that_started_it() -> None:
     script = (
         "import time\nfrom polythink.simulator.process import SimulatorProcess\n"
@@ -143,18 +220,10 @@ def test_a_simulator_ends_with_the_process_that_started_it() -> None:
     )
     parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
-    simulator = int(parent.stdout.readline())
+    handle = os.pidfd_open(int(parent.stdout.readline()))  # readable once the process has ended
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
-    deadline = time.monotonic() + 20
-    while is_running(simulator) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not is_running(simulator)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+    parent.stdout.close()
+    ended, _, _ = select.select([handle], [], [], 20)
+    os.close(handle)
+    assert ended

@@ -121,6 +121,34 @@ def test_redaction_and_refusal_on_request(client: anthropic.Anthropic) -> None:
     assert refused.stop_details is not None
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_code_execution_comes_with_its_call_its_output_and_its_container(url: str, streamed: bool) -> None:
+    client = anthropic.Anthropic(api_key="k", base_url=url, max_retries=0, _strict_response_validation=True)
+    ask: Any = {
+        "model": "claude-sonnet-4-6",
+        "max_tokens": 4000,
+        "messages": asked("What is 6 * 7?"),
+        "metadata": {"user_id": "runs-code"},
+        "tools": [{"type": "code_execution_20250825", "name": "code_execution"}],
+    }
+    if streamed:
+        with client.messages.stream(**ask) as stream:
+            message = stream.get_final_message()
+    else:
+        message = client.messages.create(**ask)
+    before, call, result, after = message.content
+    assert (before.type, after.type) == ("text", "text")
+    assert call.type == "server_tool_use"
+    assert result.type == "bash_code_execution_tool_result"
+    assert result.tool_use_id == call.id
+    assert result.content.type == "bash_code_execution_result"
+    assert call.input == {"command": f"echo {result.content.stdout.strip()}"}
+    assert message.container is not None
+    assert message.container.id.startswith("container_01")
+    assert message.usage.server_tool_use is not None
+    assert message.stop_reason == "end_turn"
+
+
 def test_max_tokens_is_the_hard_ceiling(client: anthropic.Anthropic) -> None:
     message = client.messages.create(model="claude-sonnet-5", max_tokens=40, messages=asked())
     assert message.stop_reason == "max_tokens"
