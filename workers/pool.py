@@ -60,6 +60,7 @@ class _Holder:
     running: dict[str, int] = field(default_factory=dict)
     wants: bool = False
     hungry_since: float = math.inf  # asked and got nothing since
+    owed: float = 0.0  # of a permit, by which its parts have been rounded down
 
     @property
     def in_flight(self) -> int:
@@ -143,7 +144,7 @@ class Pool:
         if self._output:
             self._output.change(holder.running, 1)
         if earlier:
-            holder.hungry_since = earlier.hungry_since
+            holder.hungry_since, holder.owed = earlier.hungry_since, earlier.owed
         if holder.wants and not (earlier and earlier.wants):
             self._join(holder)
         return holder
@@ -247,7 +248,9 @@ class Pool:
         others = [other for other in self._holders.values() if other is not holder and other.wants]
         mine = holder.member.weight
         total = mine + sum(other.member.weight for other in others)
-        part = math.floor(min(room * mine / total, self._owed(holder, others, room / total)))
+        exact = holder.owed + min(room * mine / total, self._owed(holder, others, room / total))
+        part = max(0, math.floor(exact))
+        holder.owed = min(1.0, max(0.0, exact - part))
         ahead = sum(1 for other in others if other.hungry_since < min(holder.hungry_since, self._now))
         return max(part, 1 if room >= ahead + 1 else 0)
 

@@ -124,7 +124,7 @@ class AnyRun(RuleBasedStateMachine):
         assert left == set(range(len(self.grid))) - self.finished
 
 
-AnyRun.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+AnyRun.TestCase.settings = settings(max_examples=100, stateful_step_count=40)
 TestAnyRun = AnyRun.TestCase
 
 

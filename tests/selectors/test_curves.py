@@ -7,7 +7,7 @@ from itertools import combinations, permutations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from polythink.selectors import majorityk
@@ -46,7 +46,6 @@ def mean(values: list[float]) -> float:
 
 
 @given(ROWS)
-@settings(deadline=None)
 def test_every_curve_equals_enumeration_of_all_subsets(rows: list[Row]) -> None:
     ks = list(range(1, len(rows) + 1))
     counted = panel(rows)
@@ -60,7 +59,6 @@ def test_every_curve_equals_enumeration_of_all_subsets(rows: list[Row]) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(ABSTAINS, 1), st.booleans()), min_size=1, max_size=5))
-@settings(deadline=None)
 def test_first_equals_enumeration_of_all_orders(rows: list[Row]) -> None:
     for k in range(1, len(rows) + 1):
         expected = mean([first_of(subset) for subset in permutations(rows, k)])
@@ -68,7 +66,6 @@ def test_first_equals_enumeration_of_all_orders(rows: list[Row]) -> None:
 
 
 @given(ROWS, st.randoms(use_true_random=False))
-@settings(deadline=None)
 def test_order_of_samples_is_forgotten(rows: list[Row], random: object) -> None:
     shuffled = list(rows)
     random.shuffle(shuffled)  # type: ignore[attr-defined]

@@ -210,7 +210,7 @@ def test_new_segments_never_take_the_name_of_a_landed_one(tmp_path: Path) -> Non
 words = st.text(st.characters(exclude_categories=()), max_size=20)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(words, min_size=1, max_size=5))
 def test_any_text_survives_parquet_but_for_lone_surrogates(tmp_path: Path, texts: list[str]) -> None:
     archive = Archive(tmp_path / "one")

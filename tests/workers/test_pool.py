@@ -83,7 +83,7 @@ class AnyOrder(RuleBasedStateMachine):
                 assert total <= max(1.0, most) + 1e-6 * self.per_second + 1
 
 
-AnyOrder.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+AnyOrder.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 TestAnyOrder = AnyOrder.TestCase
 
 

@@ -40,7 +40,7 @@ def block(start: JsonObject, *deltas: JsonObject) -> list[JsonObject]:
     ]
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(st.data(), streams())
 def test_any_stream_comes_out_as_the_sdk_has_it(data: st.DataObject, events: list[JsonObject]) -> None:
     stream = data.draw(written(events))
