@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any, Protocol
 
 from polythink.records import SampleKey
 from polythink.simulator.api_errors import ApiError
@@ -46,6 +47,18 @@ class Counts:
     input_tokens: list[tuple[float, float]] = field(default_factory=list)
     output_tokens: list[tuple[float, float]] = field(default_factory=list)
     overloaded: list[float] = field(default_factory=list)
+
+
+class Client(Protocol):
+    """Who sends requests, and hears what became of them."""
+
+    def answered(self, reading: Reading | None, now: float) -> None: ...
+
+    def refused(self, refusal: Refusal) -> None: ...
+
+    def overloaded(self) -> None: ...
+
+    def ended(self, start: Any, *, input_tokens: int | None, output_tokens: int | None) -> None: ...
 
 
 class World:
@@ -124,9 +137,9 @@ class World:
             self.at(following, lambda: self._start_due(holder))
 
     def _arrival(self, holder: Holder, start: Start) -> Callable[[], None]:
-        return lambda: self._arrive(holder, start)
+        return lambda: self.arrive(holder, start)
 
-    def _arrive(self, holder: Holder, start: Start) -> None:
+    def arrive(self, holder: Client, start: Any) -> None:
         if self.outage[0] <= self.now < self.outage[1]:
             self.counts.overloaded.append(self.now)
             holder.overloaded()
@@ -145,7 +158,7 @@ class World:
         wait = self.load.first_byte_s * self._rng.lognormvariate(0, 0.3)
         self.at(self.now + wait, lambda: self._begin(holder, start))
 
-    def _begin(self, holder: Holder, start: Start) -> None:
+    def _begin(self, holder: Client, start: Any) -> None:
         holder.answered(self._reading(), self.now)
         load = self.load
         mean = load.output_mean / 2.718281828 ** (load.output_sigma**2 / 2)
@@ -153,7 +166,7 @@ class World:
         speed = load.tokens_per_s * self._rng.lognormvariate(0, 0.15)
         self._generate(holder, start, total, total, speed)
 
-    def _generate(self, holder: Holder, start: Start, total: float, left: float, speed: float) -> None:
+    def _generate(self, holder: Client, start: Any, total: float, left: float, speed: float) -> None:
         piece = min(left, speed * CHUNK_S)
         self.gate.pool("org", "class", self.now).take("output_tokens", piece, self.now)
         self.counts.output_tokens.append((self.now, piece))
@@ -162,7 +175,7 @@ class World:
         else:
             self._end(holder, start, round(total))
 
-    def _end(self, holder: Holder, start: Start, output: int | None) -> None:
+    def _end(self, holder: Client, start: Any, output: int | None) -> None:
         self.gate.organization("org").in_flight -= 1
         holder.ended(start, input_tokens=None if output is None else self.load.input_tokens, output_tokens=output)
 
