@@ -16,7 +16,15 @@ from rich.table import Table
 
 from benchmarks.ratio import Ratio
 
-BENCHMARKS = ("archive_write", "archive_query", "live_lane", "stream_cost", "simulator_cost")
+BENCHMARKS = (
+    "archive_write",
+    "archive_query",
+    "live_lane",
+    "stream_cost",
+    "utilisation",
+    "utilisation_http",
+    "simulator_cost",
+)
 RESULTS = Path("benchmarks/results.json")
 
 
@@ -29,7 +37,7 @@ def main() -> None:
     for heading in ("what", "unit", "ours", "baseline", "ratio", "baseline is"):
         table.add_column(heading, justify="right" if heading in ("ours", "baseline", "ratio") else "left")
     for ratio in ratios:
-        figures = f"{ratio.ours:,.4g}", f"{ratio.baseline:,.4g}", f"{ratio.ratio:.2f}"
+        figures = f"{ratio.ours:,.4g}", f"{ratio.baseline:,.4g}", "-" if ratio.ratio is None else f"{ratio.ratio:.2f}"
         table.add_row(ratio.name, ratio.unit, *figures, ratio.baseline_is)
     Console(width=150).print(table)
     RESULTS.write_text(json.dumps([{**asdict(r), "ratio": r.ratio} for r in ratios], indent=1) + "\n")

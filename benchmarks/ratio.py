@@ -16,5 +16,6 @@ class Ratio:
     baseline_is: str
 
     @property
-    def ratio(self) -> float:
-        return self.ours / self.baseline
+    def ratio(self) -> float | None:
+        """None where the baseline is nothing, such as no refusals at all."""
+        return self.ours / self.baseline if self.baseline else None
