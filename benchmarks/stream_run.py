@@ -7,6 +7,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from benchmarks.processes import family
 from polythink.jobs.control import Control
 from polythink.jobs.load import load_job
 from polythink.jobs.run import run_job
@@ -20,23 +21,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 def tree_cpu_s() -> float:
     """User and system time of this process and of all that came from it and still live, in seconds."""
-    times: dict[int, float] = {}
-    parents: dict[int, int] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rsplit(")", 1)[1].split()
-        except OSError:  # it has just ended
-            continue
-        process = int(stat.parent.name)
-        parents[process] = int(fields[1])
-        times[process] = (int(fields[11]) + int(fields[12])) / _TICKS
-    return sum(times[process] for process in times if _comes_from(process, os.getpid(), parents))
-
-
-def _comes_from(process: int, ancestor: int, parents: dict[int, int]) -> bool:
-    while process != ancestor and process in parents:
-        process = parents[process]
-    return process == ancestor
+    return sum((int(stat[11]) + int(stat[12])) / _TICKS for stat in family(os.getpid()).values())
 
 
 def whole_run_ms(base_url: str, concurrency: int) -> float:
