@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from polythink.explorer.problem_data import read_problems, rows_of
 from polythink.explorer.results import OUTCOMES, ArmFacts, CurvePoint, JobFacts, Results, SpendLine
-from polythink.selectors.registry import PASS
+from polythink.selectors.registry import ALL, PASS
 from polythink.selectors.stage import thinking_job
 from polythink.selectors.thinking import ThinkingPoint
 from polythink.storage.archive import Archive
@@ -63,10 +63,10 @@ def _arms(archive: Archive, job_id: str) -> tuple[ArmFacts, ...]:
 
 
 def _curves(archive: Archive, job_id: str) -> tuple[CurvePoint, ...]:
-    query = """
+    query = f"""
         SELECT c.arm_id, selector, n, accuracy, low, high, problems
         FROM curves c LEFT JOIN arms a USING (job_id, arm_id)
-        WHERE job_id = $1 ORDER BY a.ordinal, selector, n
+        WHERE job_id = $1 AND selector <> '{ALL}' ORDER BY a.ordinal, selector, n
     """
     return tuple(CurvePoint(**row) for row in rows_of(archive, query, job_id))
 

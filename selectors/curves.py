@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from polythink.selectors.bands import bootstrap
-from polythink.selectors.panel import Panel, Reals
+import numpy as np
 
-CurveFunction = Callable[[Panel, list[int]], Reals]  # per problem and k, [P, K]; NaN where n < k
+from polythink.selectors.bands import bootstrap
+from polythink.selectors.expectation import Expectation
+from polythink.selectors.panel import Panel
+
+CurveFunction = Callable[[Panel, list[int]], Expectation]  # for ascending k
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +22,7 @@ class CurvePoint:
     accuracy: float  # 0..1
     low: float  # 0..1
     high: float  # 0..1
+    error: float  # standard error of the accuracy from drawing subsets of samples; 0 where all were counted
     problems: int  # with at least n samples: the average is over these
 
 
@@ -40,6 +44,8 @@ def curve(panel: Panel, function: CurveFunction, seed: int = 0) -> list[CurvePoi
     if not len(panel.samples):
         return []
     ks = grid(int(panel.samples.max()))
-    band = bootstrap(function(panel, ks), seed)
-    columns = zip(ks, band.mean.tolist(), band.low.tolist(), band.high.tolist(), band.problems, strict=True)
-    return [CurvePoint(n=n, accuracy=a, low=lo, high=hi, problems=p) for n, a, lo, hi, p in columns]
+    found = function(panel, ks)
+    band = bootstrap(found.values, seed)
+    errors = np.sqrt((found.errors**2).sum(axis=0)) / np.array(band.problems)
+    columns = zip(ks, *(c.tolist() for c in (band.mean, band.low, band.high, errors)), band.problems, strict=True)
+    return [CurvePoint(n=n, accuracy=a, low=lo, high=hi, error=e, problems=p) for n, a, lo, hi, e, p in columns]

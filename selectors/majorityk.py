@@ -18,6 +18,7 @@ from math import comb
 
 import numpy as np
 
+from polythink.selectors.expectation import Expectation
 from polythink.selectors.panel import Ints, Panel, Reals
 
 MAX_EXACT_WORK = 100_000_000  # multiply-adds per problem; above it, subsets are drawn instead
@@ -28,13 +29,15 @@ _BLOCK = 1_000  # subsets drawn at a time
 _Counts = tuple[int, ...]
 
 
-def majority_curve(panel: Panel, ks: list[int], seed: int = 0) -> Reals:
-    """Expected correctness of the majority of k samples per problem, [P, K]; NaN where n < k.
+def majority_curve(panel: Panel, ks: list[int], seed: int = 0) -> Expectation:
+    """Expected correctness of the majority of k samples.
 
-    Exact where the counting takes at most MAX_EXACT_WORK, else the mean over DRAWS subsets drawn by the seed.
+    Exact where the counting takes at most MAX_EXACT_WORK, else the mean over DRAWS subsets drawn by the seed, with
+    its standard error.
     """
-    curve = np.full((len(panel.samples), len(ks)), np.nan)
-    known: dict[tuple[int, _Counts, _Counts], Reals] = {}  # many problems fall out alike
+    values = np.full((len(panel.samples), len(ks)), np.nan)
+    errors = np.zeros_like(values)
+    known: dict[tuple[int, _Counts, _Counts], tuple[Reals, Reals]] = {}  # many problems fall out alike
     for p, samples in enumerate(panel.samples.tolist()):
         span = slice(panel.starts[p], panel.starts[p + 1])
         votes, right = tuple(panel.votes[span].tolist()), tuple(panel.right[span].tolist())
@@ -42,30 +45,33 @@ def majority_curve(panel: Panel, ks: list[int], seed: int = 0) -> Reals:
         key = (samples, votes, right)
         if key not in known:
             known[key] = majority_at(samples, votes, right, reached, seed)
-        curve[p, : len(reached)] = known[key]
-    return curve
+        values[p, : len(reached)], errors[p, : len(reached)] = known[key]
+    return Expectation(values=values, errors=errors)
 
 
-def majority_at(samples: int, votes: _Counts, right: _Counts, ks: list[int], seed: int = 0) -> Reals:
-    """Expected correctness of the majority of k of one problem's samples, [K], for ascending k of at most `samples`.
+def majority_at(samples: int, votes: _Counts, right: _Counts, ks: list[int], seed: int = 0) -> tuple[Reals, Reals]:
+    """Expected correctness of the majority of k of one problem's samples, and its standard error, [K] each.
 
     Args:
         samples: N, abstentions included.
         votes: n_i of each answer class.
         right: c_i, how many of these are right.
+        ks: ascending, at most N.
+        seed: of the draw, where there is one.
     """
     if not any(right):
-        return np.zeros(len(ks))
+        return np.zeros(len(ks)), np.zeros(len(ks))
     inner = [k for k in ks if k < samples]
     shares = np.array(right) / np.array(votes)
     whole = float(shares[np.array(votes) == max(votes)].mean())  # k = N: there is one subset
     rows = _rows(votes, right, max(inner, default=0))
     work = len(rows[0]) * (max(inner, default=0) + 1) * (sum(votes) + len(votes))
     if work <= MAX_EXACT_WORK and samples <= MAX_EXACT_SAMPLES:
-        values = _exact(samples, votes, shares, inner, rows)
+        values, errors = _exact(samples, votes, shares, inner, rows), np.zeros(len(inner))
     else:
-        values = _drawn(samples, votes, right, inner, seed)
-    return np.array([*values, *[whole] * (len(ks) - len(inner))])
+        values, errors = _drawn(samples, votes, right, inner, seed)
+    last = len(ks) - len(inner)
+    return np.append(values, [whole] * last), np.append(errors, [0.0] * last)
 
 
 def _rows(votes: _Counts, right: _Counts, largest: int) -> tuple[Ints, Reals, Reals]:
@@ -127,17 +133,15 @@ def _add_class(others: Reals, won: Reals, levels: Ints, nodes: Reals, ways: Real
     return next_others, next_won
 
 
-def _drawn(samples: int, votes: _Counts, right: _Counts, ks: list[int], seed: int) -> Reals:
-    """Mean over drawn subsets. The draw depends on the seed and the counts alone, not on the other problems."""
+def _drawn(samples: int, votes: _Counts, right: _Counts, ks: list[int], seed: int) -> tuple[Reals, Reals]:
+    """Mean over drawn subsets and its standard error. The draw depends on the seed and the counts alone."""
     rng = np.random.default_rng([seed, samples, *votes, *right])
     shares = np.array(right) / np.array(votes)
     pools = [*votes, samples - sum(votes)]
-    means = []
-    for k in ks:
-        total = 0.0
-        for _ in range(DRAWS // _BLOCK):
+    results = np.empty((len(ks), DRAWS))
+    for row, k in zip(results, ks, strict=True):
+        for block in range(0, DRAWS, _BLOCK):
             tally = rng.multivariate_hypergeometric(pools, k, size=_BLOCK)[:, :-1]
             leading = (tally == tally.max(axis=1, keepdims=True)) & (tally > 0)
-            total += float((leading @ shares / np.maximum(leading.sum(axis=1), 1)).sum())
-        means.append(total / DRAWS)
-    return np.array(means)
+            row[block : block + _BLOCK] = leading @ shares / np.maximum(leading.sum(axis=1), 1)
+    return results.mean(axis=1), results.std(axis=1, ddof=1) / np.sqrt(DRAWS)

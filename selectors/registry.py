@@ -14,7 +14,7 @@ from polythink.selectors.majorityk import majority_curve
 from polythink.selectors.passk import first_curve
 from polythink.selectors.votes import Selector
 
-PASS = "pass"  # the curve of pass@n, which selects nothing
+PASS, ALL = "pass", "all"  # the curves of pass@n and pass^n, which select nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from polythink.selectors.panel import Flags, Ints, Reals
 from polythink.storage.archive import Archive
 
 _QUERY = """
-    SELECT t.problem_id, t.arm_id, t.sample_index, t.correct, t.cost_usd, t.thinking_tokens,
+    SELECT t.problem_id, t.arm_id, t.sample_index, t.correct, t.score, t.cost_usd, t.thinking_tokens,
         CASE WHEN t.outcome = 'answered' THEN t.answer END AS answer,
         p.gold IS NOT NULL AS has_gold,
         dense_rank() OVER (ORDER BY p.ordinal, t.problem_id) - 1 AS problem,
@@ -37,6 +37,7 @@ class Samples:
     answer: list[str | None]  # [S] None abstains
     correct: list[bool | None]  # [S] None: not graded
     has_gold: Flags  # [S] whether its problem has a gold answer
+    score: Reals  # [S] as the grader gave it; NaN where it gave none
     cost_usd: Reals  # [S] USD; NaN where no price is known
     thinking_tokens: Reals  # [S] tokens; NaN where the server did not say
 
@@ -64,6 +65,7 @@ def load_samples(archive: Archive, job_id: str) -> Samples:
         answer=rows["answer"].to_pylist(),
         correct=rows["correct"].to_pylist(),
         has_gold=rows["has_gold"].to_numpy().astype(np.bool_),
+        score=rows["score"].to_numpy().astype(np.float64),
         cost_usd=rows["cost_usd"].to_numpy().astype(np.float64),
         thinking_tokens=rows["thinking_tokens"].to_numpy().astype(np.float64),
     )

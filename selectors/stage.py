@@ -14,9 +14,9 @@ from polythink.records import Equivalence
 from polythink.selectors.curves import CurveFunction, curve
 from polythink.selectors.equivalence import canonical, class_map
 from polythink.selectors.math_judge import MathJudge
-from polythink.selectors.panel import ABSTAINS, Flags, Panel, count
-from polythink.selectors.passk import pass_curve
-from polythink.selectors.registry import PASS, SELECTORS, SelectorConfig
+from polythink.selectors.panel import ABSTAINS, Flags, Panel, Reals, count
+from polythink.selectors.passk import all_curve, pass_curve
+from polythink.selectors.registry import ALL, PASS, SELECTORS, SelectorConfig
 from polythink.selectors.samples import Samples, countable, load_samples
 from polythink.selectors.thinking import ThinkingFit, ThinkingPoint, fit_log2, thinking_point
 from polythink.selectors.votes import Ballot, Selector, Verdict, Vote
@@ -31,7 +31,7 @@ class Selected:
 
     samples: int  # looked at
     selections: int  # rows over all selectors
-    curve_points: int  # rows over all selectors and pass
+    curve_points: int  # rows over all selectors, pass and all
 
 
 def select_job(
@@ -42,7 +42,7 @@ def select_job(
     equivalence: Equivalence,
     seed: int = 0,
 ) -> Selected:
-    """Write `selections` and `curves` of the job: one part per selector, and part `pass` for pass@n.
+    """Write `selections` and `curves` of the job: a part per selector, and `pass` and `all` for pass@n and pass^n.
 
     The same traces, selectors, equivalence and seed give the same rows. Raises ValueError if a selector is named
     twice: its rows would be told apart by nothing.
@@ -54,7 +54,9 @@ def select_job(
     classes = answer_classes(samples, equivalence)
     panels = arm_panels(samples, classes)
     ballots = _ballots(samples, classes)
-    selections, points = 0, _write_curves(archive, job_id, PASS, panels, pass_curve, seed)
+    selections, points = 0, 0
+    for name, function in ((PASS, pass_curve), (ALL, all_curve)):
+        points += _write_curves(archive, job_id, name, panels, function, seed)
     for config in selectors:
         kind = SELECTORS[config.name]
         rows = _selection_rows(samples, ballots, config.name, kind.make(config.options, seed))
@@ -65,8 +67,8 @@ def select_job(
 
 
 def kept_selectors(archive: Archive, job_id: str) -> list[str]:
-    """The selectors that have rows for the job, by name; pass@n is none."""
-    return sorted({_selector_of(path) for path in _selector_parts(archive, job_id)} - {PASS})
+    """The selectors that have rows for the job, by name; pass@n and pass^n are none."""
+    return sorted({_selector_of(path) for path in _selector_parts(archive, job_id)} - {PASS, ALL})
 
 
 def forget_selector(archive: Archive, job_id: str, name: str) -> None:
@@ -116,14 +118,28 @@ def answer_classes(samples: Samples, equivalence: Equivalence) -> list[str | Non
     return [maps[problem][form] if form is not None else None for problem, form in pairs]
 
 
-def arm_panels(samples: Samples, classes: Sequence[str | None]) -> dict[str, Panel]:
-    """The counts of each arm over its countable problems; arms without any are left out."""
+def arm_panels(
+    samples: Samples, classes: Sequence[str | None], *, weights: Reals | None = None, scores: Reals | None = None
+) -> dict[str, Panel]:
+    """The panel of each arm over its countable problems; arms without any are left out.
+
+    `weights` and `scores` are [S], one of each sample: see `count`. Raises ValueError for a negative weight.
+    """
     enters = countable(samples)
-    panels = {samples.arm_id[arm.start]: _panel(samples, classes, enters, arm) for arm in samples.arms()}
+    panels = {
+        samples.arm_id[arm.start]: _panel(samples, classes, enters, arm, weights, scores) for arm in samples.arms()
+    }
     return {arm_id: panel for arm_id, panel in panels.items() if panel is not None}
 
 
-def _panel(samples: Samples, classes: Sequence[str | None], enters: Flags, arm: slice) -> Panel | None:
+def _panel(
+    samples: Samples,
+    classes: Sequence[str | None],
+    enters: Flags,
+    arm: slice,
+    weights: Reals | None = None,
+    scores: Reals | None = None,
+) -> Panel | None:
     chosen = np.arange(arm.start, arm.stop)[enters[arm]]
     if not len(chosen):
         return None
@@ -131,7 +147,14 @@ def _panel(samples: Samples, classes: Sequence[str | None], enters: Flags, arm: 
     labels = [ABSTAINS if (form := classes[i]) is None else numbers.setdefault(form, len(numbers)) for i in chosen]
     problems, problem = np.unique(samples.problem[chosen], return_inverse=True)
     correct = np.array([samples.correct[i] is True for i in chosen])
-    return count(problem, np.array(labels, dtype=np.int64), correct, len(problems))
+    return count(
+        problem,
+        np.array(labels, dtype=np.int64),
+        correct,
+        len(problems),
+        weight=None if weights is None else weights[chosen],
+        score=None if scores is None else scores[chosen],
+    )
 
 
 def _ballots(samples: Samples, classes: Sequence[str | None]) -> list[tuple[slice, Ballot]]:
@@ -182,7 +205,7 @@ def _write_curves(
 ) -> int:
     rows = [
         {"arm_id": arm_id, "selector": name, "n": point.n, "accuracy": point.accuracy}
-        | {"low": point.low, "high": point.high, "problems": point.problems}
+        | {"low": point.low, "high": point.high, "error": point.error, "problems": point.problems}
         for arm_id, panel in panels.items()
         for point in curve(panel, function, seed)
     ]

@@ -180,11 +180,14 @@ CURVES = Table(
     "how accuracy grows with samples, one row per arm, selector and n",
     (
         Column("arm_id", TEXT, "", "the arm"),
-        Column("selector", TEXT, "", "pass for pass@n, else the selector's name"),
+        Column("selector", TEXT, "", "pass for pass@n, all for pass^n (all n right), else the selector's name"),
         Column("n", COUNT, "samples", "samples per problem"),
         Column("accuracy", REAL, "0..1", "expectation over all n-subsets, averaged over problems"),
         Column("low", REAL, "0..1", "lower end of the band"),
         Column("high", REAL, "0..1", "upper end of the band"),
+        Column(
+            "error", REAL, "0..1", "standard error of accuracy from drawing subsets of samples; 0 if all were counted"
+        ),
         Column("problems", COUNT, "problems", "that the average is over"),
     ),
 )

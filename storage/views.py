@@ -33,12 +33,14 @@ def create_views(
 
 
 def _select(table: schema.Table, files: Sequence[Path]) -> str:
+    columns = ("job_id", *(column.name for column in table.columns))
+    empty = _empty(table, columns)
     if not files:
-        return _empty(table, ("job_id", *(column.name for column in table.columns)))
-    names = ", ".join(column.name for column in table.columns)
+        return empty
     return (
-        f"SELECT job_id, {names} FROM read_parquet({_file_list(files)}, union_by_name = true, "
+        f"SELECT {', '.join(columns)} FROM (SELECT * FROM read_parquet({_file_list(files)}, union_by_name = true, "
         "hive_partitioning = true, hive_types = {'job_id': VARCHAR})"
+        f" UNION ALL BY NAME {empty})"  # a column that the files are too old to have is null
     )
 
 

@@ -15,7 +15,7 @@ from polythink.selectors.bands import bootstrap
 from polythink.selectors.curves import curve, grid
 from polythink.selectors.majorityk import majority_at, majority_curve
 from polythink.selectors.panel import ABSTAINS, Panel, count
-from polythink.selectors.passk import first_curve, pass_at, pass_curve
+from polythink.selectors.passk import all_curve, first_curve, pass_at, pass_curve
 
 Row = tuple[int, bool]  # answer class, right
 ROWS = st.lists(st.tuples(st.integers(ABSTAINS, 3), st.booleans()), min_size=1, max_size=8)
@@ -49,27 +49,29 @@ def mean(values: list[float]) -> float:
 def test_every_curve_equals_enumeration_of_all_subsets(rows: list[Row]) -> None:
     ks = list(range(1, len(rows) + 1))
     counted = panel(rows)
-    found = majority_curve(counted, ks)[0], pass_curve(counted, ks)[0], first_curve(counted, ks)[0]
+    found = [f(counted, ks).values[0] for f in (majority_curve, pass_curve, all_curve)]
     for k in ks:
         subsets = list(combinations(rows, k))
         passed = mean([float(any(right and form != ABSTAINS for form, right in subset)) for subset in subsets])
         voted = mean([majority_of(subset) for subset in subsets])
         assert found[0][k - 1] == pytest.approx(voted, abs=1e-12)
         assert found[1][k - 1] == pytest.approx(passed, abs=1e-12)
+        flawless = mean([float(all(right and form != ABSTAINS for form, right in subset)) for subset in subsets])
+        assert found[2][k - 1] == pytest.approx(flawless, abs=1e-12)
 
 
 @given(st.lists(st.tuples(st.integers(ABSTAINS, 1), st.booleans()), min_size=1, max_size=5))
 def test_first_equals_enumeration_of_all_orders(rows: list[Row]) -> None:
     for k in range(1, len(rows) + 1):
         expected = mean([first_of(subset) for subset in permutations(rows, k)])
-        assert first_curve(panel(rows), [k])[0, 0] == pytest.approx(expected, abs=1e-12)
+        assert first_curve(panel(rows), [k]).values[0, 0] == pytest.approx(expected, abs=1e-12)
 
 
 @given(ROWS, st.randoms(use_true_random=False))
 def test_order_of_samples_is_forgotten(rows: list[Row], random: object) -> None:
     shuffled = list(rows)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    for function in (pass_curve, majority_curve, first_curve):
+    for function in (pass_curve, all_curve, majority_curve, first_curve):
         assert curve(panel(rows, rows), function) == curve(panel(shuffled, rows), function)
 
 
@@ -82,15 +84,16 @@ def test_pass_equals_the_binomial_ratio(n: int, data: st.DataObject) -> None:
 
 def test_exact_majority_agrees_with_drawn_subsets_at_scale(monkeypatch: pytest.MonkeyPatch) -> None:
     votes, right, ks = (1, 1, 2, 5, 9, 20, 30), (0, 0, 0, 5, 0, 10, 0), [1, 4, 16, 64, 80]
-    exact = majority_at(80, votes, right, ks)
+    exact, no_errors = majority_at(80, votes, right, ks)
     monkeypatch.setattr(majorityk, "MAX_EXACT_WORK", 0)
-    drawn = majority_at(80, votes, right, ks, seed=1)
-    assert np.abs(exact - drawn).max() < 4 * 0.005
-    assert drawn.tolist() == majority_at(80, votes, right, ks, seed=1).tolist()
+    drawn, errors = majority_at(80, votes, right, ks, seed=1)
+    assert not no_errors.any() and (errors[:-1] > 0).all() and errors[-1] == 0
+    assert (np.abs(exact - drawn) <= 4 * errors + 1e-12).all()
+    assert drawn.tolist() == majority_at(80, votes, right, ks, seed=1)[0].tolist()
 
 
 def test_largest_exact_counts_stay_in_range() -> None:
-    values = majority_at(900, (300, 500), (0, 500), [1, 2, 4])
+    values, _ = majority_at(900, (300, 500), (0, 500), [1, 2, 4])
     assert values[0] == pytest.approx(500 / 900, abs=1e-12)
     assert np.isfinite(values).all()
 

@@ -69,7 +69,7 @@ def test_verdicts_and_curves_of_a_small_job(archive: Archive) -> None:
     ]  # fmt: skip
     write_job(archive, {"p": "2sqrt2", "q": "1", "open": None}, traces)
     done = select_job(archive, "j", selectors=BOTH, equivalence="math")
-    assert (done.samples, done.selections, done.curve_points) == (9, 6, 9)
+    assert (done.samples, done.selections, done.curve_points) == (9, 6, 12)
     selections, curves = read_back(archive)
     first, voted = selections[1], selections[4]
     assert (first["selector"], first["answer"], first["correct"]) == ("first", "3", False)

@@ -299,3 +299,17 @@ def test_a_remote_archive_is_refused_by_name() -> None:
 def test_a_wrong_query_says_so(tmp_path: Path) -> None:
     with pytest.raises(duckdb.Error, match="nowhere"):
         Archive(tmp_path).sql("SELECT * FROM nowhere")
+
+
+def test_a_column_that_a_part_is_too_old_to_have_reads_as_null(tmp_path: Path) -> None:
+    archive = Archive(tmp_path)
+    point = {"arm_id": "a", "selector": "pass", "n": 1, "accuracy": 0.5, "error": 0.1}
+    archive.replace_part(schema.CURVES, "new", "pass", pa.Table.from_pylist([point], schema=schema.CURVES.arrow))
+    query = "SELECT job_id, n, accuracy, error FROM curves ORDER BY job_id"
+    old = tmp_path / "tables/curves/job_id=old/part-pass.parquet"
+    old.parent.mkdir()
+    pq.write_table(pa.Table.from_pylist([point], schema=schema.CURVES.arrow).drop_columns("error"), old)
+    both = archive.sql(query).to_pylist()
+    assert [row["error"] for row in both] == [0.1, None]
+    shutil.rmtree(tmp_path / "tables/curves/job_id=new")
+    assert archive.sql(query).to_pylist() == both[1:]

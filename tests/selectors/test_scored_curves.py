@@ -1,0 +1,109 @@
+"""Curves over weights and scores equal enumeration, forget order and repeat by seed."""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from polythink.selectors import weightedk
+from polythink.selectors.bestofk import best_curve
+from polythink.selectors.curves import CurveFunction, curve
+from polythink.selectors.majorityk import majority_curve
+from polythink.selectors.panel import ABSTAINS, Panel, count
+from polythink.selectors.weightedk import weighted_curve
+
+Row = tuple[int, bool, float, float]  # answer class, right, weight, score
+ROWS = st.lists(
+    st.tuples(
+        st.integers(ABSTAINS, 2),
+        st.booleans(),
+        st.sampled_from([0.0, 0.1, 0.2, 0.3, 1.0, 2.5, math.nan]),
+        st.sampled_from([-1.0, 0.0, 0.5, 3.0, math.nan]),
+    ),
+    min_size=1,
+    max_size=7,
+)
+
+
+def panel(*problems: list[Row]) -> Panel:
+    rows = [(p, *row) for p, samples in enumerate(problems) for row in samples]
+    problem, form, right, weight, score = (np.array(column) for column in zip(*rows, strict=True))
+    return count(problem, form, right, len(problems), weight=weight, score=score)
+
+
+def weighted_of(subset: tuple[Row, ...]) -> float:
+    classes: dict[int, list[Row]] = {}
+    for row in subset:
+        if row[0] != ABSTAINS and row[2] > 0:
+            classes.setdefault(row[0], []).append(row)
+    totals = {form: math.fsum(row[2] for row in rows) for form, rows in classes.items()}
+    best = max(totals.values(), default=0.0)
+    leaders = [form for form, total in totals.items() if math.isclose(total, best, rel_tol=1e-9)]
+    return mean([mean([float(row[1]) for row in classes[form]]) for form in leaders]) if leaders else 0.0
+
+
+def best_of(subset: tuple[Row, ...]) -> float:
+    best = max((row[3] for row in subset if not math.isnan(row[3])), default=None)
+    return 0.0 if best is None else mean([float(row[1]) for row in subset if row[3] == best])
+
+
+def mean(values: list[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+@given(st.lists(ROWS, min_size=1, max_size=3))
+def test_curves_equal_enumeration_of_all_subsets(problems: list[list[Row]]) -> None:
+    ks = list(range(1, max(map(len, problems)) + 1))
+    found, best = weighted_curve(panel(*problems), ks), best_curve(panel(*problems), ks)
+    assert not found.errors.any() and not best.errors.any()
+    for p, rows in enumerate(problems):
+        for k in ks:
+            subsets = list(combinations(rows, k))
+            voted = mean([weighted_of(subset) for subset in subsets]) if subsets else math.nan
+            picked = mean([best_of(subset) for subset in subsets]) if subsets else math.nan
+            assert found.values[p, k - 1] == pytest.approx(voted, abs=1e-12, nan_ok=True)
+            assert best.values[p, k - 1] == pytest.approx(picked, abs=1e-12, nan_ok=True)
+
+
+@given(ROWS, st.randoms(use_true_random=False))
+def test_order_of_samples_and_names_of_classes_are_forgotten(rows: list[Row], random: object) -> None:
+    shuffled = [(form if form == ABSTAINS else 7 - form, *rest) for form, *rest in rows]
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    functions: list[CurveFunction] = [weighted_curve, best_curve]
+    for function in functions:
+        assert curve(panel(rows), function) == curve(panel(shuffled), function)  # type: ignore[arg-type]
+
+
+def test_drawn_subsets_agree_with_counted_ones_within_their_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    rows = [
+        (int(form), bool(form == 1), float(w), 0.0)
+        for form, w in zip(rng.integers(0, 4, 14), rng.random(14), strict=True)
+    ]
+    ks = [1, 2, 4, 8, 13, 14]
+    counted = weighted_curve(panel(rows), ks)
+    monkeypatch.setattr(weightedk, "MAX_EXACT_CELLS", 0)
+    drawn = weighted_curve(panel(rows), ks, seed=5)
+    assert not counted.errors.any()
+    assert (drawn.errors[0, :4] > 0).all()
+    assert (np.abs(drawn.values - counted.values) <= 4 * drawn.errors + 1e-12).all()
+    assert drawn.values.tolist() == weighted_curve(panel(rows[::-1]), ks, seed=5).values.tolist()
+    assert drawn.values.tolist() != weighted_curve(panel(rows), ks, seed=6).values.tolist()
+
+
+def test_equal_weights_are_a_majority_vote_whatever_they_are() -> None:
+    rows = [(form, form == 2, 0.3, 0.0) for form in (0, 0, 0, 1, 1, 2, 2, 2, 2, ABSTAINS) * 4]
+    ks = [1, 3, 20, 40]
+    found = weighted_curve(panel(rows), ks)
+    assert found.values == pytest.approx(majority_curve(panel(rows), ks).values, abs=1e-12)
+    assert not found.errors.any()
+
+
+def test_negative_weight_is_refused() -> None:
+    with pytest.raises(ValueError, match="weight: found a negative"):
+        panel([(0, True, -1.0, 0.0)])
