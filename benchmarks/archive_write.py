@@ -18,6 +18,7 @@ from polythink.storage.archive import ROWS_PER_GROUP, ZSTD_LEVEL, Archive
 from polythink.storage.journal import JournalWriter, encode
 from polythink.storage.landing import land
 from polythink.storage.rows import attempt_rows, trace_rows
+from polythink.storage.segments import Journal
 
 TRACES = 20_000
 GROUP = 100  # traces acknowledged at once
@@ -61,7 +62,10 @@ def _journal(folder: Path, attempts: Sequence[Attempt]) -> Ratio:
 def _landing(folder: Path, attempts: Sequence[Attempt]) -> Ratio:
     readings = [_reading(attempt) for attempt in attempts]
     archive = Archive(folder / "archive")
-    ours = _per_second(lambda: land(archive, "bench", folder / "000001-bench.jsonl", lambda _: readings))
+    writer = Journal(archive, "bench").begin()
+    writer.append(attempts)
+    writer.close()
+    ours = _per_second(lambda: land(archive, "bench", writer.ref, lambda _: readings))
     tables = attempt_rows("bench", attempts), trace_rows("bench", attempts, readings)
 
     def bare() -> None:
@@ -69,7 +73,7 @@ def _landing(folder: Path, attempts: Sequence[Attempt]) -> Ratio:
             path = folder / f"{name}.parquet"
             pq.write_table(table, path, compression="zstd", compression_level=ZSTD_LEVEL, row_group_size=ROWS_PER_GROUP)
 
-    assert pq.read_schema(archive.parts(schema.TRACES.name)[0]) == schema.TRACES.arrow
+    assert pq.read_schema(archive.store.place(str(archive.parts(schema.TRACES.name)[0]))) == schema.TRACES.arrow
     return Ratio(
         name="journal to Parquet",
         unit="traces/s",

@@ -95,8 +95,8 @@ async def raw_events(base_url: str, concurrency: int) -> AsyncIterator[Generate]
 async def ours(base_url: str, concurrency: int) -> AsyncIterator[Generate]:
     """A worker's attempts, journaled as they come and landed as Parquet at the end."""
     from polythink.storage.archive import Archive
-    from polythink.storage.journal import JournalWriter
-    from polythink.storage.landing import land, new_segment
+    from polythink.storage.landing import land
+    from polythink.storage.segments import Journal
     from polythink.workers.sampling import attempt, make_client
     from polythink.workers.tasks import Endpoint, Task
 
@@ -104,7 +104,7 @@ async def ours(base_url: str, concurrency: int) -> AsyncIterator[Generate]:
     client = make_client(endpoint, concurrency)
     with tempfile.TemporaryDirectory() as folder:
         archive = Archive(Path(folder))
-        writer = JournalWriter(new_segment(archive, "bench"))
+        writer = Journal(archive, "bench").begin()
         finished: list[Attempt] = []
 
         async def generate(number: int) -> None:
@@ -121,7 +121,7 @@ async def ours(base_url: str, concurrency: int) -> AsyncIterator[Generate]:
         yield generate
         writer.append(finished)
         writer.close()
-        land(archive, "bench", writer.path, _readings)
+        land(archive, "bench", writer.ref, _readings)
         await client.close()
 
 

@@ -76,12 +76,12 @@ def _simulator_options(mind: DemoMind, job_file: Path) -> list[str]:
 def _print_query(archive: Archive, job_id: str) -> None:
     console = stdout_console()
     query = _QUERY.format(job_id=job_id)
-    command = f'polythink query --archive {shlex.quote(str(archive.root))} "{query}"'
+    command = f'polythink query --archive {shlex.quote(archive.root)} "{query}"'
     console.print(f"\n{command}\n", highlight=False, markup=False, soft_wrap=True)
     console.print(rich_table(archive.sql(query)))
 
 
 def _write_pages(archive: Archive, job_id: str) -> None:
-    folder = archive.root / "reports" / job_id
+    folder = Path(archive.root) / "reports" / job_id
     for path in [*write_figures(archive, job_id, folder), write_report(archive, job_id, folder / "report.html")]:
         print(path)

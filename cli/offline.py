@@ -59,7 +59,7 @@ def submit(
         _say(f"submitted to {state.address}; `polythink watch {state.job_id} --archive {where.root}` follows it")
         if as_json:
             fields = ("job_id", "name", "status", "address", "submission_id")
-            print(json.dumps({name: getattr(state, name) for name in fields} | {"archive": str(where.root)}))
+            print(json.dumps({name: getattr(state, name) for name in fields} | {"archive": where.root}))
         else:
             print(state.job_id)
 

@@ -17,7 +17,7 @@ DEFAULT_ARCHIVE = "archive"
 
 ArchiveOption = Annotated[
     str | None,
-    typer.Option("--archive", help=f"Archive folder; default ${ARCHIVE_VARIABLE}, else ./{DEFAULT_ARCHIVE}."),
+    typer.Option("--archive", help=f"Archive folder or URL; default ${ARCHIVE_VARIABLE}, else ./{DEFAULT_ARCHIVE}."),
 ]
 BaseUrlOption = Annotated[
     str | None, typer.Option("--base-url", help="Send to this server in place of the job's endpoint.")
@@ -39,7 +39,7 @@ def open_archive(asked: str | None, of_job: str | None = None) -> Archive:
 def read_archive(asked: str | None) -> Archive:
     """The archive meant, to be read: ends the command where nothing was ever kept, as under a mistyped name."""
     archive = open_archive(asked)
-    if any((archive.root / part).is_dir() for part in ("jobs", "tables")):
+    if archive.exists():
         return archive
     print(
         f"polythink: no archive in {archive.root}: it has neither jobs/ nor tables/; "

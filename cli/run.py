@@ -99,7 +99,7 @@ def print_summary(archive: Archive, state: JobState) -> None:
     console = stdout_console()
     if state.done:
         console.print(summary(read_results(archive, state.job_id)))
-    where = f"--archive {shlex.quote(str(archive.root))}"
+    where = f"--archive {shlex.quote(archive.root)}"
     console.print(f"archive  {archive.root}", highlight=False, soft_wrap=True)
     console.print(f"report   polythink report {state.job_id} {where}", highlight=False, soft_wrap=True)
     console.print(f'query    polythink query {where} "SELECT * FROM selections"', highlight=False, soft_wrap=True)

@@ -83,7 +83,7 @@ def go_on(archive: Archive, sighting: Sighting) -> str | None:
     """The command that goes on with a job that is over and not done."""
     if not sighting.verdict.is_over or sighting.state.status == "done":
         return None
-    return shlex.join(["polythink", "resume", sighting.state.job_id, "--archive", str(archive.root)])
+    return shlex.join(["polythink", "resume", sighting.state.job_id, "--archive", archive.root])
 
 
 def _end_rows(archive: Archive, sighting: Sighting, now: float) -> list[tuple[str, str]]:

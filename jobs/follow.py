@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from polythink.errors import ArchiveError, ClusterError, JobBusyError, UnknownJobError
+from polythink.errors import ArchiveError, ClusterError, UnknownJobError
 from polythink.jobs.control import request_cancel
 from polythink.jobs.head import Say, jobs_api, process_exists
 from polythink.jobs.liveness import SILENT_AFTER_S, Submission, Verdict, judge
@@ -110,21 +110,13 @@ def _submission(state: JobState, driver_here: bool | None) -> Submission | None:
 def _driver_here(archive: Archive, state: JobState, now: float) -> bool | None:
     """Whether the driver lives on this machine; None if it was last seen on another.
 
-    A process id alone may by now be another process's, so of a silent driver the job's lock is the proof.
+    A process id alone may by now be another process's, so of a silent driver the job's lease is the proof.
     """
     if state.host != socket.gethostname():
         return None
     if not process_exists(state.pid):
         return False
-    return now - state.updated_at <= SILENT_AFTER_S or _is_locked(archive, state.job_id)
-
-
-def _is_locked(archive: Archive, job_id: str) -> bool:
-    try:
-        with archive.lock(job_id):
-            return False
-    except JobBusyError:
-        return True
+    return now - state.updated_at <= SILENT_AFTER_S or archive.is_locked(state.job_id)
 
 
 def _waits_in_a_queue(sighting: Sighting) -> bool:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 
 from polythink.records import AnswerRule, Attempt, Problem, Reading
 from polythink.selectors.grading import FinishedText, Grader, read_and_grade
 from polythink.storage import landing
 from polythink.storage.archive import Archive
-from polythink.storage.journal import JournalWriter, Segment
+from polythink.storage.journal import Segment
+from polythink.storage.lease import Lease
 from polythink.storage.rows import text_of
+from polythink.storage.segments import Journal, SegmentRef, Writer
 
 SEGMENT_RECORDS = 4_096  # attempts per Parquet part
+WINDOW_S = 1.0  # seconds between two writes to an object store's journal, each of which costs money and a round trip
 SEGMENT_S = 120.0  # seconds until even a small part is written, so that queries see a slow job's traces
 
 
@@ -42,51 +44,72 @@ class Reader:
 class Keeper:
     """Makes attempts durable and turns closed segments into Parquet on a thread of its own."""
 
-    def __init__(self, archive: Archive, job_id: str, reader: Reader) -> None:
+    def __init__(self, archive: Archive, job_id: str, reader: Reader, lease: Lease) -> None:
         self._archive = archive
         self._job_id = job_id
         self._reader = reader
-        self._writer: JournalWriter | None = None
+        self._lease = lease
+        self._journal = Journal(archive, job_id)
+        self._writer: Writer | None = None
         self._opened_at = 0.0
-        self._landings: dict[Path, Future[Segment]] = {}  # by the segment's journal
+        self._window_s = WINDOW_S if archive.is_remote else 0.0
+        self._waiting: list[Attempt] = []  # not yet durable
+        self._flushed_at = 0.0
+        self._landings: dict[SegmentRef, Future[Segment]] = {}
         self.warnings: tuple[str, ...] = ()  # about segments that were damaged
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="landing")
 
-    def keep(self, attempts: Sequence[Attempt]) -> None:
-        """Durable when this returns. Raises ArchiveError, of the journal or of an earlier landing."""
-        if not attempts:
-            return
+    def keep(self, attempts: Sequence[Attempt]) -> list[Attempt]:
+        """Take attempts in; returns those, of this call or earlier ones, that have become durable.
+
+        On an object store what comes within a second is written together. Raises ArchiveError, of the journal or of an
+        earlier landing, and LeaseLostError.
+        """
+        self._waiting += attempts
+        return self.flush() if time.monotonic() - self._flushed_at >= self._window_s else []
+
+    def flush(self) -> list[Attempt]:
+        """Make all that waits durable and return it. Raises ArchiveError and LeaseLostError."""
+        if not self._waiting:
+            return []
         if self._writer is None:
-            self._writer = JournalWriter(landing.new_segment(self._archive, self._job_id))
+            self._writer = self._journal.begin()
             self._opened_at = time.monotonic()
-        self._writer.append(attempts)
+        self._writer.append(self._waiting)
+        self._flushed_at = time.monotonic()
+        kept, self._waiting = self._waiting, []
+        return kept
 
     def roll(self) -> None:
-        """Close the segment if it is full or old enough, and see to landings. Raises ArchiveError."""
+        """See that the job is still ours, close the segment if it is full or old enough, and see to landings.
+
+        Raises ArchiveError and LeaseLostError.
+        """
+        self._lease.check()
         if self._writer is not None and self._is_ripe(self._writer):
             self._close_segment()
-        for path in [path for path, landed in self._landings.items() if landed.done()]:
-            self._note(path)
+        for ref in [ref for ref, landed in self._landings.items() if landed.done()]:
+            self._note(ref)
 
     def close(self) -> None:
-        """Land everything. Raises ArchiveError."""
+        """Land all that is durable. Raises ArchiveError."""
         self._close_segment()
         self._thread.shutdown(wait=True)
-        for path in list(self._landings):
-            self._note(path)
+        for ref in list(self._landings):
+            self._note(ref)
 
-    def _note(self, path: Path) -> None:
+    def _note(self, ref: SegmentRef) -> None:
         """See to a landing that has ended. Raises ArchiveError."""
-        if warning := landing.damage(path, self._landings.pop(path).result()):
+        if warning := landing.damage(self._archive, ref, self._landings.pop(ref).result()):
             self.warnings += (warning,)
 
-    def _is_ripe(self, writer: JournalWriter) -> bool:
+    def _is_ripe(self, writer: Writer) -> bool:
         return writer.records >= SEGMENT_RECORDS or time.monotonic() - self._opened_at >= SEGMENT_S
 
     def _close_segment(self) -> None:
         if self._writer is None:
             return
         self._writer.close()
-        path = self._writer.path
-        self._landings[path] = self._thread.submit(landing.land, self._archive, self._job_id, path, self._reader.read)
+        ref = self._writer.ref
+        self._landings[ref] = self._thread.submit(landing.land, self._archive, self._job_id, ref, self._reader.read)
         self._writer = None

@@ -11,9 +11,11 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from polythink.errors import PolythinkError
+from polythink.errors import LeaseLostError, PolythinkError
 from polythink.jobs.cluster import cluster, default_workers
 from polythink.jobs.control import Control
 from polythink.jobs.crew import Crew
@@ -30,6 +32,8 @@ from polythink.selectors.grading import Grader
 from polythink.selectors.sandbox import SandboxLimits
 from polythink.storage import landing
 from polythink.storage.archive import Archive
+from polythink.storage.lease import Lease
+from polythink.storage.segments import fence, segments
 from polythink.storage.state import JobState, Status
 
 
@@ -42,6 +46,7 @@ def run_job(
     address: str | None = None,
     patience_s: float = PATIENCE_S,
     outage_s: float = OUTAGE_S,
+    force: bool = False,
 ) -> JobState:
     """Run a stored job until nothing is owed, it is asked to stop, or it cannot go on; then select.
 
@@ -49,21 +54,25 @@ def run_job(
     none of which has ever answered; `outage_s`, how many it waits for one that has gone out of service. The returned
     state is also in the archive: `done`, or `stopped`, `interrupted`, `cancelled` with the reason.
 
-    Raises JobBusyError if another process runs the job, ArchiveError if the archive cannot be written, ClusterError if
+    `force` takes the job from whoever runs it. Raises JobBusyError if another process does, LeaseLostError once one has
+    taken it from this, ArchiveError if the archive cannot be written, ClusterError if
     Ray cannot be reached or its workers keep failing; the archive is whole then too.
     """
 
     def tell(state: JobState) -> None:
+        lease.check()
         archive.write_state(state)
         watch(state)
 
-    with archive.lock(work.job_id), _grader(archive, work) as grader:
+    with archive.lock(work.job_id, force=force) as lease, _grader(archive, work) as grader:
         reader = Reader(work.problems_by_id, work.job.answer.rule(), grader)
-        run = _Run(archive, work, reader, control, tell, address, patience_s, outage_s)
+        run = _Run(archive, work, reader, lease, control, tell, address, patience_s, outage_s)
         started = _started(archive, work)
         tell(started)
         try:
             final = run.from_start(started)
+        except LeaseLostError:
+            raise  # the state is another's to write now
         except PolythinkError as error:
             tell(_broken_off(archive, started, "stopped", str(error)))
             raise
@@ -83,6 +92,7 @@ class _Run:
     archive: Archive
     work: Workload
     reader: Reader
+    lease: Lease
     control: Control
     tell: Watch
     address: str | None
@@ -104,16 +114,18 @@ class _Run:
     def _land_leftovers(self) -> tuple[str, ...]:
         """Land what an earlier run left; returns what is to be said of it."""
         warnings = []
-        for path in landing.segments(self.archive, self.work.job_id):
-            segment = landing.land(self.archive, self.work.job_id, path, self.reader.read)
-            warnings.append(landing.damage(path, segment))
+        if self.lease.is_takeover:
+            fence(self.archive, self.work.job_id)
+        for ref in segments(self.archive, self.work.job_id):
+            segment = landing.land(self.archive, self.work.job_id, ref, self.reader.read)
+            warnings.append(landing.damage(self.archive, ref, segment))
         return tuple(filter(None, warnings))
 
     def _sample(self, where: Standing) -> None:
         job = self.work.job
         wanted = job.workers if isinstance(job.workers, int) else None
         with cluster(self.address, workers=wanted):
-            keeper = Keeper(self.archive, self.work.job_id, self.reader)
+            keeper = Keeper(self.archive, self.work.job_id, self.reader, self.lease)
             crew = Crew(
                 endpoints(self.work),
                 pools(self.work),
@@ -163,9 +175,16 @@ def _broken_off(archive: Archive, started: JobState, status: Status, reason: str
     return replace(state, status=status, reason=reason, in_flight=0, updated_at=time.time())
 
 
-def _grader(archive: Archive, work: Workload) -> Grader:
+@contextmanager
+def _grader(archive: Archive, work: Workload) -> Iterator[Grader]:
     grade, rule = work.job.grade, work.job.answer.rule()
-    if isinstance(grade, PythonGrade):
-        limits = SandboxLimits(seconds=grade.timeout_s)
-        return Grader(rule, mode="function", function=grade_function(archive, work), limits=limits)
-    return Grader(rule, mode="gold" if grade == "auto" else "none")
+    if not isinstance(grade, PythonGrade):
+        with Grader(rule, mode="gold" if grade == "auto" else "none") as grader:
+            yield grader
+        return
+    limits = SandboxLimits(seconds=grade.timeout_s)
+    with (
+        grade_function(archive, work, grade) as function,
+        Grader(rule, mode="function", function=function, limits=limits) as grader,
+    ):
+        yield grader

@@ -62,6 +62,8 @@ class Sampling:
             self._take_in()
             self._keeper.roll()
             self._report()
+        for attempt in self._keeper.flush():
+            self._count(attempt)
         status, reason = self._ending or ("done", None)
         if self._scheduler.is_finished:
             status, reason = "done", None
@@ -118,8 +120,7 @@ class Sampling:
     def _take_in(self) -> None:
         news = self._crew.news()
         kept = [attempt for result in news.results if (attempt := self._settle(result))]
-        self._keeper.keep(kept)
-        for attempt in kept:
+        for attempt in self._keeper.keep(kept):
             self._count(attempt)
         for task in news.lost:  # what it may have cost is not known, so it stays reserved
             self._scheduler.put_back_key(task.key)

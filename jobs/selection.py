@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 from polythink.jobs.workload import Workload
 from polythink.selectors.registry import SelectorConfig, parse_selector
 from polythink.selectors.stage import Selected, forget_selector, kept_selectors, select_job
 from polythink.storage.archive import Archive
-from polythink.storage.files import replace_text
 
 _OPTIONS_FILE = "selectors.json"  # the options of every selector that has rows, by name
 
@@ -30,7 +28,7 @@ def select_anew(archive: Archive, work: Workload) -> None:
     selector that is no longer known are removed: they speak of fewer samples than there are.
     """
     chosen = [parse_selector(value) for value in work.job.select]
-    own, options = {selector.name for selector in chosen}, _read_options(_options_path(archive, work))
+    own, options = {selector.name for selector in chosen}, _read_options(archive, work)
     for name in kept_selectors(archive, work.job_id):
         if name in own:
             continue
@@ -42,22 +40,14 @@ def select_anew(archive: Archive, work: Workload) -> None:
 
 
 def _select(archive: Archive, work: Workload, chosen: Sequence[SelectorConfig]) -> tuple[list[str], Selected]:
-    path = _options_path(archive, work)
-    options = _read_options(path) | {selector.name: dict(selector.options) for selector in chosen}
-    replace_text(path, json.dumps(options, indent=1, sort_keys=True))
+    options = _read_options(archive, work) | {selector.name: dict(selector.options) for selector in chosen}
+    archive.write_text(work.job_id, _OPTIONS_FILE, json.dumps(options, indent=1, sort_keys=True))
     selected = select_job(
         archive, work.job_id, selectors=chosen, equivalence=work.job.answer.equivalence, seed=work.job.seed
     )
     return [selector.name for selector in chosen], selected
 
 
-def _options_path(archive: Archive, work: Workload) -> Path:
-    return archive.folder(work.job_id) / _OPTIONS_FILE
-
-
-def _read_options(path: Path) -> dict[str, dict[str, str]]:
-    try:
-        options: dict[str, dict[str, str]] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
+def _read_options(archive: Archive, work: Workload) -> dict[str, dict[str, str]]:
+    options: dict[str, dict[str, str]] = json.loads(archive.read_text(work.job_id, _OPTIONS_FILE) or "{}")
     return options

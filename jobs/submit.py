@@ -54,7 +54,7 @@ def send(archive: Archive, work: Workload, client: JobSubmissionClient, *, comma
         state = _submitted(archive, work, client.get_address())
         archive.write_state(state)
     marked = ("env", f"{SUBMISSION_VARIABLE}={state.submission_id}", *command)
-    entrypoint = shlex.join([*marked, "resume", work.job_id, "--archive", str(archive.root)])
+    entrypoint = shlex.join([*marked, "resume", work.job_id, "--archive", archive.root])
     try:
         with cluster_errors(f"submit job {work.job_id} to {state.address}"):
             client.submit_job(entrypoint=entrypoint, submission_id=state.submission_id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import secrets
@@ -23,7 +22,6 @@ from polythink.records import Arm, Problem, Reasoning
 from polythink.selectors.reading import gold_form
 from polythink.storage import schema
 from polythink.storage.archive import Archive
-from polythink.storage.files import replace_text
 from polythink.storage.rows import arm_rows, problem_rows
 from polythink.storage.state import ArmProgress, JobState
 
@@ -58,26 +56,12 @@ def store(archive: Archive, loaded: LoadedJob) -> Workload:
 
     Raises JobChangedError if samples already kept would be mixed with unlike ones.
     """
-    with _name_lock(archive, loaded.job.name):
+    with archive.lock_name(loaded.job.name):
         work = preview(archive, loaded)
         with archive.lock(work.job_id):
             _copy_grading_file(archive, loaded, work)
             _write(archive, work, loaded.source)
         return work
-
-
-@contextmanager
-def _name_lock(archive: Archive, name: str) -> Iterator[None]:
-    """Wait to be the one process on this machine that stores a job of that name: two would make two of it."""
-    folder = archive.root / "jobs"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = (folder / f".{name}.lock").open("a")
-    except OSError as error:
-        raise ArchiveError(f"cannot write {folder}: {error.strerror or error}") from error
-    with handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def preview(archive: Archive, loaded: LoadedJob) -> Workload:
@@ -95,8 +79,8 @@ def preview(archive: Archive, loaded: LoadedJob) -> Workload:
 def recall(archive: Archive, job_id: str) -> Workload:
     """A job out of the archive. Raises ArchiveError if it is not whole."""
     try:
-        job = Job.model_validate_json((archive.folder(job_id) / "job.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        job = Job.model_validate_json(archive.read_text(job_id, "job.json") or "")
+    except ValueError as error:
         raise ArchiveError(f"job {job_id}: its job.json cannot be read: {error}") from error
     problems = archive.sql("SELECT * FROM problems WHERE job_id = ? ORDER BY ordinal", [job_id]).to_pylist()
     arms = archive.sql("SELECT * FROM arms WHERE job_id = ? ORDER BY ordinal", [job_id]).to_pylist()
@@ -116,12 +100,15 @@ def recall(archive: Archive, job_id: str) -> Workload:
     )
 
 
-def grade_function(archive: Archive, work: Workload) -> str | None:
+@contextmanager
+def grade_function(archive: Archive, work: Workload, grade: PythonGrade) -> Iterator[str]:
     """The job's grading function as the sandbox loads it; a file is the archive's own copy."""
-    if not isinstance(work.job.grade, PythonGrade):
-        return None
-    place, _, name = work.job.grade.python.rpartition(":")
-    return f"{archive.folder(work.job_id) / place}:{name}" if place.endswith(".py") else work.job.grade.python
+    place, _, name = grade.python.rpartition(":")
+    if not place.endswith(".py"):
+        yield grade.python
+        return
+    with archive.as_file(work.job_id, place) as path:
+        yield f"{path}:{name}"
 
 
 def _as_kept(loaded: LoadedJob, job_id: str) -> Workload:
@@ -141,8 +128,8 @@ def _grading_file(loaded: LoadedJob) -> Path | None:
 
 def _copy_grading_file(archive: Archive, loaded: LoadedJob, work: Workload) -> None:
     if (source := _grading_file(loaded)) and isinstance(work.job.grade, PythonGrade):
-        target = archive.folder(work.job_id) / work.job.grade.python.rpartition(":")[0]
-        replace_text(target, source.read_text(encoding="utf-8"))
+        place = work.job.grade.python.rpartition(":")[0]
+        archive.write_text(work.job_id, place, source.read_text(encoding="utf-8"))
 
 
 def _write(archive: Archive, work: Workload, source: str) -> None:
@@ -150,8 +137,8 @@ def _write(archive: Archive, work: Workload, source: str) -> None:
     golds = [gold_form(problem.gold, rule) for problem in work.problems]
     archive.replace_part(schema.PROBLEMS, work.job_id, _WHOLE, problem_rows(work.problems, golds))
     archive.replace_part(schema.ARMS, work.job_id, _WHOLE, arm_rows(work.arms, work.job.samples))
-    archive.write_spec(work.job_id, source)
-    replace_text(archive.folder(work.job_id) / "job.json", work.job.model_dump_json(indent=1))
+    archive.write_text(work.job_id, "spec.yaml", source)
+    archive.write_text(work.job_id, "job.json", work.job.model_dump_json(indent=1))
     archive.write_state(_first_state(archive, work))
 
 

@@ -4,7 +4,8 @@
     ├── SpecError          the job file (or its problems) cannot be used; carries every issue found
     ├── ArchiveError       the archive cannot be read or written
     │   ├── UnknownJobError    no job of that name or id
-    │   └── JobBusyError       another process runs the job
+    │   ├── JobBusyError       another process runs the job
+    │   └── LeaseLostError     this process ran the job, and another may by now
     ├── JobChangedError    the spec would mix unlike samples with those already kept
     ├── SandboxError       a user's function failed, or took too long
     └── ClusterError       Ray cannot be reached or started
@@ -57,6 +58,10 @@ class UnknownJobError(ArchiveError):
 
 class JobBusyError(ArchiveError):
     """Another process runs the job."""
+
+
+class LeaseLostError(ArchiveError):
+    """This process ran the job, and another may by now."""
 
 
 class JobChangedError(PolythinkError):

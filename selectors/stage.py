@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePosixPath
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,6 @@ from polythink.selectors.samples import Samples, countable, load_samples
 from polythink.selectors.thinking import ThinkingFit, ThinkingPoint, fit_log2, thinking_point
 from polythink.selectors.votes import Ballot, Selector, Verdict, Vote
 from polythink.storage.archive import Archive
-from polythink.storage.files import sync_folder
 from polythink.storage.schema import CURVES, SELECTIONS
 
 
@@ -75,15 +74,14 @@ def forget_selector(archive: Archive, job_id: str, name: str) -> None:
     """Durably remove the rows of a selector."""
     for path in _selector_parts(archive, job_id):
         if _selector_of(path) == name:
-            path.unlink()
-            sync_folder(path.parent)
+            archive.forget_part(path)
 
 
-def _selector_parts(archive: Archive, job_id: str) -> list[Path]:
+def _selector_parts(archive: Archive, job_id: str) -> list[PurePosixPath]:
     return [path for table in (SELECTIONS, CURVES) for path in archive.parts(table.name, job_id)]
 
 
-def _selector_of(path: Path) -> str:
+def _selector_of(path: PurePosixPath) -> str:
     return path.stem.removeprefix("part-")
 
 

@@ -1,46 +1,59 @@
-"""The archive: one folder that holds everything, readable without polythink.
+"""The archive: one folder, or one place in a bucket, that holds everything, readable without polythink.
 
-jobs/<job_id>/   spec.yaml, state.json, lock, journal/<segment>.jsonl (requests not yet in Parquet), files/
+jobs/<job_id>/   spec.yaml, state.json, lease.json, journal/<number>.jsonl (requests not yet in Parquet), files/
 tables/<table>/job_id=<job_id>/part-*.parquet
 """
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path, PurePosixPath
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from polythink.errors import ArchiveError, JobBusyError, UnknownJobError
+from polythink.errors import UnknownJobError
 from polythink.storage import schema
-from polythink.storage.files import replace_file, replace_text
-from polythink.storage.state import JobState, read_state, write_state
+from polythink.storage.lease import Lease, hold, is_held_here
+from polythink.storage.part_names import counted
+from polythink.storage.state import JobState, from_json, to_json
+from polythink.storage.store import open_store
 from polythink.storage.views import create_views
 
 ROWS_PER_GROUP = 1_000  # small groups cost nothing in size and make reading one trace cheap
 ZSTD_LEVEL = 3
+STATE = "state.json"
 
 
 class Archive:
-    """An archive on a local path. The folder appears with the first write."""
+    """An archive at a local path or a URL (`s3://bucket/prefix`, `gs://`, `az://`). It appears with the first write."""
 
     def __init__(self, root: str | Path) -> None:
-        if "://" in str(root):
-            raise ArchiveError(f"archive {root!r}: only local folders can be archives; give a path")
-        self.root = Path(root).expanduser().absolute()
+        self.store = open_store(root)
 
     def __repr__(self) -> str:
-        return f"Archive({str(self.root)!r})"
+        return f"Archive({self.root!r})"
+
+    @property
+    def root(self) -> str:
+        """As `--archive` takes it: an absolute path or a URL."""
+        return self.store.root
+
+    @property
+    def is_remote(self) -> bool:
+        return self.store.folder is None
+
+    def exists(self) -> bool:
+        """Whether anything was ever kept here."""
+        return not {"jobs", "tables"}.isdisjoint(self.store.folders(""))
 
     # --- jobs
 
     def job_ids(self) -> list[str]:
         """All jobs, oldest first."""
-        states = [state for path in self._state_files() if (state := read_state(path))]
+        states = [state for path in self._state_files() if (state := self.state(path.parent.name))]
         return [state.job_id for state in sorted(states, key=lambda state: state.created_at)]
 
     def resolve(self, name_or_id: str) -> str:
@@ -54,62 +67,82 @@ class Archive:
             raise UnknownJobError(f"no job {name_or_id!r} in {self.root}; jobs there: {known}")
         return named[-1]
 
-    def folder(self, job_id: str) -> Path:
-        """The folder of a job's spec, state and journals."""
-        return self.root / "jobs" / job_id
+    def file(self, job_id: str, name: str) -> str:
+        """The name, in the store, of a file among a job's spec, state and journals."""
+        return f"jobs/{job_id}/{name}"
 
     def state(self, job_id: str) -> JobState | None:
         """What the job last said of itself."""
-        return read_state(self.folder(job_id) / "state.json")
+        text = self.read_text(job_id, STATE)
+        return None if text is None else from_json(text)
 
     def write_state(self, state: JobState) -> None:
-        write_state(self.folder(state.job_id) / "state.json", state)
+        self.write_text(state.job_id, STATE, to_json(state))
 
-    def spec_path(self, job_id: str) -> Path:
-        return self.folder(job_id) / "spec.yaml"
+    def read_text(self, job_id: str, name: str) -> str | None:
+        """A text kept with a job, None if there is none."""
+        data = self.store.get(self.file(job_id, name))
+        return None if data is None else data.decode("utf-8")
 
-    def write_spec(self, job_id: str, text: str) -> None:
-        replace_text(self.spec_path(job_id), text)
+    def write_text(self, job_id: str, name: str, text: str) -> None:
+        """Durably replace a text kept with a job. Raises ArchiveError."""
+        self.store.put(self.file(job_id, name), text.encode("utf-8"))
+
+    def remove(self, job_id: str, name: str) -> None:
+        """Durably remove a file kept with a job; it need not be there. Raises ArchiveError."""
+        self.store.delete(self.file(job_id, name))
+
+    def as_file(self, job_id: str, name: str) -> AbstractContextManager[Path]:
+        """A file kept with a job as a local file; of a remote archive, a copy for as long as the context lasts."""
+        return self.store.as_file(self.file(job_id, name))
 
     @contextmanager
-    def lock(self, job_id: str) -> Iterator[None]:
-        """Be the one process on this machine that runs the job. Raises JobBusyError. A dead owner's lock is free."""
-        folder = self.folder(job_id)
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "lock").open("a") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                owner = self.state(job_id)
-                by = f" by process {owner.pid} on {owner.host}" if owner else ""
-                raise JobBusyError(f"job {job_id} is being run{by}; watch it, or cancel it first") from None
-            yield
+    def lock(self, job_id: str, *, force: bool = False) -> Iterator[Lease]:
+        """Be the one process anywhere that runs the job. Raises JobBusyError.
+
+        An owner on this machine whose process is gone is replaced at once, one on another when it has shown no sign of
+        life for a while; with `force`, any.
+        """
+        with hold(self.store, self.file(job_id, "lease.json"), f"job {job_id}", force=force) as lease:
+            yield lease
+
+    def lock_name(self, name: str) -> AbstractContextManager[Lease]:
+        """Wait to be the one process that stores a job of that name: two would make two of it."""
+        return hold(self.store, f"jobs/.{name}.lease.json", f"job name {name}", waits=True)
+
+    def is_locked(self, job_id: str) -> bool:
+        """Whether a live process of this machine runs the job."""
+        return is_held_here(self.store, self.file(job_id, "lease.json"))
 
     # --- tables
 
-    def parts(self, table: str, job_id: str | None = None) -> list[Path]:
-        """The Parquet files of a table, of one job or of all."""
-        partition = f"job_id={job_id}" if job_id else "job_id=*"
-        return sorted((self.root / "tables" / table).glob(f"{partition}/part-*.parquet"))
+    def parts(self, table: str, job_id: str | None = None) -> list[PurePosixPath]:
+        """The Parquet files of a table, of one job or of all, by their names in the store; those that count."""
+        prefix = f"tables/{table}/job_id={job_id}" if job_id else f"tables/{table}"
+        found = [part for part in map(PurePosixPath, self.store.names(prefix)) if part.match("part-*.parquet")]
+        return counted(found)
 
     def replace_part(self, table: schema.Table, job_id: str, part: str, rows: pa.Table) -> None:
         """Durably write `rows` as one part, in place of a part of the same name. Raises ArchiveError."""
-        if rows.schema.names != table.arrow.names:
-            raise ValueError(f"rows of {table.name} must have exactly the columns {table.arrow.names}")
-        path = self.root / "tables" / table.name / f"job_id={job_id}" / f"part-{part}.parquet"
-        rows = rows.cast(table.arrow)
-        replace_file(
-            path,
-            lambda temporary: pq.write_table(
-                rows, temporary, compression="zstd", compression_level=ZSTD_LEVEL, row_group_size=ROWS_PER_GROUP
-            ),
-        )
+        self.store.put(_part(table, job_id, part), _parquet(table, rows))
+
+    def add_part(self, table: schema.Table, job_id: str, part: str, rows: pa.Table) -> None:
+        """Durably write `rows` as one part, unless there is one of that name. Raises ArchiveError."""
+        self.store.put_if_absent(_part(table, job_id, part), _parquet(table, rows))
+
+    def forget_part(self, part: PurePosixPath) -> None:
+        """Durably remove one of `parts`. Raises ArchiveError."""
+        self.store.delete(str(part))
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """A new in-memory DuckDB with the views; it sees the parts that exist now."""
         connection = duckdb.connect()
-        parts = {table.name: self.parts(table.name) for table in schema.TABLES}
-        create_views(connection, parts, self._state_files())
+        if (filesystem := self.store.filesystem()) is not None:
+            connection.register_filesystem(filesystem)
+        parts = {
+            table.name: [self.store.place(str(part)) for part in self.parts(table.name)] for table in schema.TABLES
+        }
+        create_views(connection, parts, [self.store.place(str(path)) for path in self._state_files()])
         return connection
 
     def sql(self, query: str, params: Sequence[object] | None = None) -> pa.Table:
@@ -118,5 +151,23 @@ class Archive:
             relation = connection.sql(query, params=list(params or []))
             return pa.table({}) if relation is None else relation.to_arrow_table()
 
-    def _state_files(self) -> list[Path]:
-        return sorted(self.root.glob("jobs/*/state.json"))
+    def _state_files(self) -> list[PurePosixPath]:
+        return [path for path in map(PurePosixPath, self.store.names("jobs")) if path.match(f"jobs/*/{STATE}")]
+
+
+def _part(table: schema.Table, job_id: str, part: str) -> str:
+    return f"tables/{table.name}/job_id={job_id}/part-{part}.parquet"
+
+
+def _parquet(table: schema.Table, rows: pa.Table) -> bytes:
+    if rows.schema.names != table.arrow.names:
+        raise ValueError(f"rows of {table.name} must have exactly the columns {table.arrow.names}")
+    buffer = pa.BufferOutputStream()
+    pq.write_table(
+        rows.cast(table.arrow),
+        buffer,
+        compression="zstd",
+        compression_level=ZSTD_LEVEL,
+        row_group_size=ROWS_PER_GROUP,
+    )
+    return bytes(buffer.getvalue())

@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
 
 from polythink.errors import ArchiveError
+
+_FIXES = {
+    errno.ENOSPC: "free some space there",
+    errno.EDQUOT: "free some of your quota there",
+    errno.EROFS: "it is mounted read-only; name a writable archive, or mount it writable",
+    errno.EACCES: "make it writable for this user, or name another archive",
+    errno.ENOTDIR: "a file stands where a folder must be",
+}
+
+
+def refusal(verb: str, path: Path, error: OSError) -> ArchiveError:
+    """What to say where the file system refuses to `verb` a path, with the fix where there is one.
+
+    >>> str(refusal("write", Path("a/b"), OSError(errno.ENOSPC, "No space left on device")))
+    'cannot write a/b: No space left on device; free some space there'
+    """
+    fix = _FIXES.get(error.errno or 0)
+    return ArchiveError(f"cannot {verb} {path}: {error.strerror or error}{f'; {fix}' if fix else ''}")
 
 
 def sync_folder(folder: Path) -> None:
@@ -36,7 +55,7 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):  # what refused the file may refuse this
             temporary.unlink(missing_ok=True)
-        raise ArchiveError(f"cannot write {path}: {error.strerror or error}") from error
+        raise refusal("write", path, error) from error
 
 
 def replace_text(path: Path, text: str) -> None:

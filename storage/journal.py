@@ -1,6 +1,6 @@
 """The journal: where a finished request becomes durable, before it counts.
 
-One file per segment, one attempt per line: eight hex digits of CRC-32, a space, JSON, a newline. A crash can only
+One attempt per line: eight hex digits of CRC-32, a space, JSON, a newline. A crash can only
 tear the last line; a torn or damaged line is reported and skipped, and its sample is simply owed again.
 """
 
@@ -11,12 +11,13 @@ import os
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from polythink.errors import ArchiveError
+from polythink.errors import LeaseLostError
 from polythink.records import Attempt, SampleKey, Usage
-from polythink.storage.files import sync_folder
+from polythink.storage.files import refusal, sync_folder
 
 
 def encode(attempt: Attempt) -> bytes:
@@ -47,10 +48,9 @@ class Segment:
     damaged: int  # lines that could not be read
 
 
-def read_segment(path: Path) -> Segment:
-    """Read a journal file, skipping damaged lines."""
-    with path.open("rb") as lines:
-        decoded = [decode(line) for line in lines]
+def read_segment(blocks: Iterable[bytes]) -> Segment:
+    """Read the blocks of lines of a segment, skipping damaged lines. Only the last line of a block can be torn."""
+    decoded = [decode(line) for block in blocks for line in BytesIO(block)]
     attempts = tuple(attempt for attempt in decoded if attempt is not None)
     return Segment(attempts=attempts, damaged=len(decoded) - len(attempts))
 
@@ -65,8 +65,10 @@ class JournalWriter:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("xb", buffering=0)
             sync_folder(path.parent)
+        except FileExistsError:
+            raise LeaseLostError(f"cannot start journal {path}: another process has; it runs the job now") from None
         except OSError as error:
-            raise ArchiveError(f"cannot start journal {path}: {error.strerror or error}") from error
+            raise refusal("start journal", path, error) from error
         self._durable_bytes = 0
 
     def append(self, attempts: Sequence[Attempt]) -> None:
@@ -77,7 +79,7 @@ class JournalWriter:
             os.fsync(self._file.fileno())
         except OSError as error:
             self._cut_back()
-            raise ArchiveError(f"cannot write journal {self.path}: {error.strerror or error}") from error
+            raise refusal("write journal", self.path, error) from error
         self._durable_bytes += len(block)
         self.records += len(attempts)
 

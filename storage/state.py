@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Literal
-
-from polythink.storage.files import replace_text
 
 Status = Literal["submitted", "running", "done", "stopped", "interrupted", "cancelled", "broken"]
 
@@ -47,17 +44,12 @@ class JobState:
     warnings: tuple[str, ...] = ()  # of this run: what went wrong and did not end it
 
 
-def write_state(path: Path, state: JobState) -> None:
-    """Durably replace the state file. Raises ArchiveError."""
-    replace_text(path, json.dumps(asdict(state), indent=1))
+def to_json(state: JobState) -> str:
+    return json.dumps(asdict(state), indent=1)
 
 
-def read_state(path: Path) -> JobState | None:
-    """The state, or None before the first run."""
-    try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
+def from_json(text: str) -> JobState:
+    fields = json.loads(text)
     arms = {arm_id: ArmProgress(**progress) for arm_id, progress in fields.pop("arms").items()}
     warnings = tuple(fields.pop("warnings", ()))
     return JobState(arms=arms, warnings=warnings, **fields)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import duckdb
 
@@ -20,9 +19,9 @@ _SPEND = """
 
 
 def create_views(
-    connection: duckdb.DuckDBPyConnection, parts: Mapping[str, Sequence[Path]], states: Sequence[Path]
+    connection: duckdb.DuckDBPyConnection, parts: Mapping[str, Sequence[str]], states: Sequence[str]
 ) -> None:
-    """Create one view per table over `parts` (table name -> files) and `jobs` over the state files."""
+    """Create one view per table over `parts` (table name -> paths or URLs) and `jobs` over the state files."""
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET enable_progress_bar = false")
     connection.execute("SET parquet_metadata_cache = true")  # footers are read twice otherwise
@@ -32,7 +31,7 @@ def create_views(
     connection.execute(f"CREATE VIEW jobs AS {_jobs(states)}")
 
 
-def _select(table: schema.Table, files: Sequence[Path]) -> str:
+def _select(table: schema.Table, files: Sequence[str]) -> str:
     columns = ("job_id", *(column.name for column in table.columns))
     empty = _empty(table, columns)
     if not files:
@@ -44,7 +43,7 @@ def _select(table: schema.Table, files: Sequence[Path]) -> str:
     )
 
 
-def _jobs(states: Sequence[Path]) -> str:
+def _jobs(states: Sequence[str]) -> str:
     if not states:
         return _empty(schema.JOBS, tuple(column.name for column in schema.JOBS.columns))
     stored = {c.name: "DOUBLE" if c.type == schema.WHEN else SQL_TYPES[c.type] for c in schema.JOBS.columns}
@@ -61,6 +60,6 @@ def _empty(table: schema.Table, names: Sequence[str]) -> str:
     return f"SELECT {nulls} WHERE false"
 
 
-def _file_list(files: Sequence[Path]) -> str:
-    quoted = ("'" + str(file).replace("'", "''") + "'" for file in files)
+def _file_list(files: Sequence[str]) -> str:
+    quoted = ("'" + file.replace("'", "''") + "'" for file in files)
     return f"[{', '.join(quoted)}]"

@@ -14,8 +14,7 @@ from polythink.jobs.load import load_job
 from polythink.jobs.workload import store
 from polythink.records import Attempt, SampleKey, Usage
 from polythink.storage.archive import Archive
-from polythink.storage.journal import JournalWriter
-from polythink.storage.landing import new_segment
+from polythink.storage.segments import Journal
 
 JOB = """\
 name: sums
@@ -60,7 +59,7 @@ def job_id(tmp_path: Path, job_file: Path) -> str:
         for arm in work.arms
         for index in range(4)
     ]
-    writer = JournalWriter(new_segment(archive, work.job_id))
+    writer = Journal(archive, work.job_id).begin()
     writer.append([attempt(key) for key in keys])
     writer.close()
     return work.job_id

@@ -90,7 +90,7 @@ def test_without_curves_there_is_no_figure_over_samples(
 ) -> None:
     graded_archive()
     for part in archive.parts("curves"):
-        part.unlink()
+        archive.forget_part(part)
     assert samples_figure(read_results(archive, "sums-1"), LIGHT) is None
 
 

@@ -13,7 +13,6 @@ from polythink.jobs.workload import store
 from polythink.records import Attempt, SampleKey
 from polythink.storage.archive import Archive
 from polythink.storage.journal import encode
-from polythink.storage.landing import new_segment
 from polythink.storage.state import JobState
 from tests.running import EXACTLY_ONCE, job_file, one_row, run
 from tests.scripted_server import ScriptedServer, message_events, streamed
@@ -53,7 +52,7 @@ def test_damaged_journal_lines_are_told_with_their_file_and_number(tmp_path: Pat
     archive, states = Archive(tmp_path / "archive"), list[JobState]()
     with ScriptedServer(lambda request: streamed(message_events())) as server:
         work = store(archive, load_job(job_file(tmp_path, server.base_url, problems=("a",), samples=5, workers=1)))
-        journal = new_segment(archive, work.job_id)
+        journal = Path(archive.root) / archive.file(work.job_id, "journal/000001.jsonl")
         journal.parent.mkdir()
         lines = [encode(attempt(index)) for index in range(4)]
         journal.write_bytes(lines[0] + lines[1].replace(b"complete", b"complote") + lines[2] + lines[3][:-9])

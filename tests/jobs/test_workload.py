@@ -16,6 +16,7 @@ import pytest
 
 from polythink.errors import ArchiveError, JobBusyError, JobChangedError
 from polythink.jobs.load import load_job
+from polythink.jobs.spec_parts import PythonGrade
 from polythink.jobs.workload import Workload, grade_function, recall, store
 from polythink.selectors.sandbox import Sandbox
 from polythink.storage.archive import Archive
@@ -26,6 +27,7 @@ STORE = """
 import sys
 from pathlib import Path
 from polythink.jobs.load import load_job
+from polythink.jobs.spec_parts import PythonGrade
 from polythink.jobs.workload import store
 from polythink.storage.archive import Archive
 loaded = load_job(Path(sys.argv[2]))
@@ -70,7 +72,7 @@ def test_a_stored_job_is_listed_before_it_ever_ran(tmp_path: Path) -> None:
         "done": 0,
         "cap_usd": 2.0,
     }
-    assert archive.spec_path(work.job_id).read_text() == (tmp_path / "job.yaml").read_text()
+    assert archive.read_text(work.job_id, "spec.yaml") == (tmp_path / "job.yaml").read_text()
 
 
 def test_rows_of_any_shape_come_back_though_dates_come_as_text(tmp_path: Path) -> None:
@@ -134,15 +136,11 @@ def test_a_grading_file_is_kept_with_the_job_and_a_changed_one_is_refused(tmp_pa
     with pytest.raises(JobChangedError, match="grade: was"):
         stored(archive, folder, **graded)
     shutil.rmtree(folder)
-    function = grade_function(archive, recall(archive, work.job_id))
-    assert function is not None and str(archive.root) in function
-    with Sandbox(function) as sandbox:
+    kept = recall(archive, work.job_id)
+    assert isinstance(kept.job.grade, PythonGrade)
+    with grade_function(archive, kept, kept.job.grade) as function, Sandbox(function) as sandbox:
+        assert archive.root in function
         assert sandbox.call([("4", {"gold": "4"}), ("5", {"gold": "4"})]) == [True, False]
-
-
-def test_a_job_without_a_function_has_none(tmp_path: Path) -> None:
-    archive = Archive(tmp_path / "archive")
-    assert grade_function(archive, stored(archive, tmp_path)) is None
 
 
 def test_problems_from_parquet_with_dates_can_be_stored_twice(tmp_path: Path) -> None:
@@ -157,6 +155,6 @@ def test_problems_from_parquet_with_dates_can_be_stored_twice(tmp_path: Path) ->
 def test_a_job_that_is_not_whole_says_what_is_missing(tmp_path: Path) -> None:
     archive = Archive(tmp_path / "archive")
     work = stored(archive, tmp_path)
-    (archive.folder(work.job_id) / "job.json").write_text("{torn")
+    archive.write_text(work.job_id, "job.json", "{torn")
     with pytest.raises(ArchiveError, match=r"job\.json cannot be read"):
         recall(archive, work.job_id)

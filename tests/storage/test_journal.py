@@ -82,7 +82,7 @@ def test_the_last_line_may_be_torn_at_every_byte(tmp_path: Path) -> None:
     segment = tmp_path / "s.jsonl"
     for kept in range(len(lines[2])):
         segment.write_bytes(lines[0] + lines[1] + lines[2][:kept])
-        found = read_segment(segment)
+        found = read_segment([segment.read_bytes()])
         assert [attempt.key.sample_index for attempt in found.attempts] == [0, 1]
         assert found.damaged == (1 if kept else 0)
 
@@ -103,7 +103,7 @@ def test_a_flipped_newline_costs_the_two_lines_it_joins(tmp_path: Path) -> None:
     segment = tmp_path / "s.jsonl"
     lines = [encode(made(index)) for index in range(4)]
     segment.write_bytes(lines[0] + lines[1][:-1] + b"X" + lines[2] + lines[3])
-    found = read_segment(segment)
+    found = read_segment([segment.read_bytes()])
     assert ([attempt.key.sample_index for attempt in found.attempts], found.damaged) == ([0, 3], 1)
 
 
@@ -112,7 +112,7 @@ def test_what_was_appended_is_there_in_order(tmp_path: Path) -> None:
     writer.append([made(0), made(1)])
     writer.append([made(2)])
     assert writer.records == 3
-    assert read_segment(writer.path).attempts == (made(0), made(1), made(2)), "before it is closed, too"
+    assert read_segment([writer.path.read_bytes()]).attempts == (made(0), made(1), made(2)), "before it is closed, too"
     writer.close()
 
 
@@ -151,7 +151,7 @@ def test_a_full_disk_costs_only_the_append_that_met_it(tmp_path: Path, more: int
     root = Path(__file__).parents[2]
     said = subprocess.run(script, capture_output=True, text=True, check=True, cwd=root, env={**os.environ})
     assert "cannot write journal" in said.stdout and "File too large" in said.stdout
-    found = read_segment(path)
+    found = read_segment([path.read_bytes()])
     assert ([attempt.key.sample_index for attempt in found.attempts], found.damaged) == ([0, 1, 4], 0)
 
 
