@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
 import ray
+
+LOOK_EVERY_S = 0.1
+_PROCESSES = Path("/proc")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,9 +34,42 @@ class Driver:
     def is_gone(self) -> bool:
         """Whether the process has ended, on this node. A process killed and not yet reaped has."""
         try:
-            stat = Path(f"/proc/{self.pid}/stat").read_text()
+            return _stat(self.pid)[0] in ("Z", "X")
         except FileNotFoundError:
-            return Path("/proc/self/stat").exists()  # else this system does not say
+            return (_PROCESSES / "self" / "stat").exists()  # else this system does not say
         except OSError:
             return False
-        return stat.rpartition(")")[2].split()[0] in ("Z", "X")
+
+    async def end_with_it(self) -> None:
+        """End this process, a worker on the driver's node, once the driver has ended.
+
+        Ray would get round to it within a minute or so; until then streams would run on. If the driver had started Ray
+        for itself, what is left of that ends too.
+        """
+        node = os.getppid()  # the process of Ray's that starts workers
+        is_drivers_own = self._has_started(node)
+        while not self.is_gone():  # noqa: ASYNC110  the end of a process sets no event here
+            await asyncio.sleep(LOOK_EVERY_S)
+        if is_drivers_own:
+            _kill_agents(node)
+        os._exit(1)
+
+    def _has_started(self, pid: int) -> bool:
+        try:
+            return int(_stat(pid)[1]) == self.pid
+        except OSError:
+            return False
+
+
+def _stat(pid: int) -> list[str]:
+    """Of a process: its state, its parent's id, and more. Raises OSError if there is none."""
+    return (_PROCESSES / str(pid) / "stat").read_text().rpartition(")")[2].split()
+
+
+def _kill_agents(node: int) -> None:
+    """End what a Ray node that is no more has left: its agents try for a minute to tell of its end."""
+    mark = f"RAY_RAYLET_PID={node}".encode()
+    for folder in _PROCESSES.glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if int(folder.name) != os.getpid() and mark in (folder / "environ").read_bytes().split(b"\0"):
+                os.kill(int(folder.name), signal.SIGKILL)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import ray
 from ray.exceptions import RayActorError
 
-from polythink.workers.leases import Dimension, Lease, Report
+from polythink.workers.leases import Lease, Report
 from polythink.workers.pool import Membership, Pool, Rules
 
 NAMESPACE = "polythink"
@@ -32,9 +31,6 @@ class Governor:
 
     def __init__(self) -> None:
         self._pool = Pool(Rules(), time.monotonic())
-
-    async def seed(self, limits: Mapping[Dimension, float]) -> None:
-        self._pool.seed(limits, time.monotonic())
 
     async def lease(self, holder: str, member: Membership, rules: Rules, report: Report) -> Lease:
         now = time.monotonic()

@@ -104,13 +104,6 @@ class Pool:
             self._advance(now)
             self._set_rates()
 
-    def seed(self, limits: Mapping[Dimension, float], now: float) -> None:
-        """Take limits from elsewhere than a reply's headers, unless headers have already told."""
-        self._advance(now)
-        if not self._told:
-            self._told = dict(limits)
-            self._set_rates()
-
     def lease(self, name: str, member: Membership, report: Report, now: float) -> Lease:
         """Take a report in, and grant what may start."""
         self._advance(now)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -86,15 +85,12 @@ class Streams:
         holder: Holder,
         governor: Governed,
         outbox: Outbox,
-        driver: Driver | None = None,
     ) -> None:
-        """`driver` is the process to watch, if it is on this node."""
         self._client = client
         self._endpoint = endpoint
         self._holder = holder
         self._governor = governor
         self._outbox = outbox
-        self._driver = driver
         self._running: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._started = 0
@@ -147,8 +143,6 @@ class Streams:
     async def _use_permits(self, until: float, *, can_change: bool) -> None:
         """Start tasks as their permits come due, until it is time to ask again, or worth it because of a change."""
         while (now := time.monotonic()) < until:
-            if self._driver is not None and self._driver.is_gone():
-                os._exit(1)  # Ray would get round to it within a minute or so; until then streams would run on
             for start in self._holder.starts(now):
                 self._start(start)
             pause = min(until, self._holder.next_start() or until) - now
@@ -231,6 +225,8 @@ class Worker:
         driver: Driver,
     ) -> None:
         """`workers` of the same kind may share the machine."""
+        if driver.is_here():
+            self._watch = asyncio.create_task(driver.end_with_it())
         self._outbox = Outbox()
         streams = min(member.in_flight, streams_at_once(workers))
         clients = {endpoint.name: make_client(endpoint, streams) for endpoint in endpoints.values()}
@@ -241,7 +237,6 @@ class Worker:
                 Holder(member.job, streams=streams),
                 Permits(pool, f"{member.job}/{name}", member),
                 self._outbox,
-                driver if driver.is_here() else None,
             )
             for pool in pools
         }
