@@ -29,9 +29,10 @@ COMMANDS = {
     "show": "polythink.cli.results",
     "select": "polythink.cli.results",
     "report": "polythink.cli.report",
+    "import": "polythink.cli.importing",
     "simulate": "polythink.cli.simulate",
 }
-_RESERVED = {"list": "list_jobs"}  # a function may not bear a builtin's name
+_RESERVED = {"list": "list_jobs", "import": "import_samples"}  # names that a function may not bear
 
 
 class LazyGroup(TyperGroup):

@@ -168,9 +168,9 @@ def _print_trace(console: Console, trace: dict[str, Any]) -> None:
     facts = [
         f"{trace['problem_id']}  {trace['arm_id']}  sample {trace['sample_index']}  of {trace['job_id']}",
         f"{trace['outcome']}: {answer}  ({verdict}; gold {trace['gold']})",
-        f"{trace['model']}  {trace['output_tokens']:,} tokens out, {trace['thinking_tokens'] or 0:,} thinking, "
-        f"{trace['input_tokens']:,} in  ${trace['cost_usd'] or 0:.6f}{mind}",
-        f"{trace['finished_at']:%Y-%m-%d %H:%M:%S} UTC  {trace['attempts']} attempts  request {trace['request_id']}",
+        f"{trace['model']}  {trace['output_tokens'] or 0:,} tokens out, {trace['thinking_tokens'] or 0:,} thinking, "
+        f"{trace['input_tokens'] or 0:,} in  ${trace['cost_usd'] or 0:.6f}{mind}",
+        _when(trace),
     ]
     if trace["error_message"]:
         facts.append(f"{trace['error_type']}: {trace['error_message']}")
@@ -178,6 +178,12 @@ def _print_trace(console: Console, trace: dict[str, Any]) -> None:
     for name in ("thinking", "text"):
         console.rule(name)
         console.print(Text(clean(trace[name] or "(none)")), soft_wrap=True)
+
+
+def _when(trace: dict[str, Any]) -> str:
+    if trace["finished_at"] is None:
+        return f"imported  {trace['metadata'] or ''}"
+    return f"{trace['finished_at']:%Y-%m-%d %H:%M:%S} UTC  {trace['attempts']} attempts  request {trace['request_id']}"
 
 
 def _finite(value: object) -> object:

@@ -76,6 +76,8 @@ def setting(arm: ArmFacts) -> str:
             return f"effort {arm.effort}"
         case "none":
             return "no thinking"
+        case None:  # imported: nobody said
+            return arm.arm_id
         case other:
             return other
 
@@ -91,7 +93,10 @@ def model_name(model: str) -> str:
 def arm_names(arms: tuple[ArmFacts, ...]) -> dict[str, str]:
     """A short name for each arm by its id: its setting, with the model where there are several. No two are alike."""
     several = len({arm.model for arm in arms}) > 1
-    full = {arm.arm_id: f"{model_name(arm.model)}, {setting(arm)}" if several else setting(arm) for arm in arms}
+    full = {
+        arm.arm_id: f"{model_name(arm.model)}, {setting(arm)}" if several and arm.reasoning else setting(arm)
+        for arm in arms
+    }
     taken = list(full.values())
     return {arm_id: name if taken.count(name) == 1 else arm_id for arm_id, name in full.items()}
 

@@ -35,7 +35,7 @@ class ArmFacts:
 
     arm_id: str
     model: str
-    reasoning: str  # budget_tokens, effort, adaptive or none
+    reasoning: str | None  # budget_tokens, effort, adaptive or none; None where samples were imported
     budget_tokens: int | None  # tokens
     effort: str | None
     traces: int  # samples finished

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from polythink.errors import LeaseLostError, PolythinkError
+from polythink.errors import JobChangedError, LeaseLostError, PolythinkError
 from polythink.jobs.cluster import cluster, default_workers
 from polythink.jobs.control import Control
 from polythink.jobs.crew import Crew
@@ -54,10 +54,12 @@ def run_job(
     none of which has ever answered; `outage_s`, how many it waits for one that has gone out of service. The returned
     state is also in the archive: `done`, or `stopped`, `interrupted`, `cancelled` with the reason.
 
-    `force` takes the job from whoever runs it. Raises JobBusyError if another process does, LeaseLostError once one has
-    taken it from this, ArchiveError if the archive cannot be written, ClusterError if
-    Ray cannot be reached or its workers keep failing; the archive is whole then too.
+    `force` takes the job from whoever runs it. Raises JobChangedError if the job's samples were imported, JobBusyError
+    if another process runs it, LeaseLostError once one has taken it from this, ArchiveError if the archive cannot be
+    written, ClusterError if Ray cannot be reached or its workers keep failing; the archive is whole then too.
     """
+    if (kept := archive.state(work.job_id)) is not None and kept.status == "imported":
+        raise JobChangedError(f"job {work.job_id} holds imported samples: it has no requests that could be sent")
 
     def tell(state: JobState) -> None:
         lease.check()

@@ -25,7 +25,7 @@ from polythink.storage.archive import Archive
 from polythink.storage.rows import arm_rows, problem_rows
 from polythink.storage.state import ArmProgress, JobState
 
-_WHOLE = "all"  # these tables are one part, replaced when a job is extended
+WHOLE = "all"  # these tables are one part, replaced when a job is extended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,8 +135,8 @@ def _copy_grading_file(archive: Archive, loaded: LoadedJob, work: Workload) -> N
 def _write(archive: Archive, work: Workload, source: str) -> None:
     rule = work.job.answer.rule()
     golds = [gold_form(problem.gold, rule) for problem in work.problems]
-    archive.replace_part(schema.PROBLEMS, work.job_id, _WHOLE, problem_rows(work.problems, golds))
-    archive.replace_part(schema.ARMS, work.job_id, _WHOLE, arm_rows(work.arms, work.job.samples))
+    archive.replace_part(schema.PROBLEMS, work.job_id, WHOLE, problem_rows(work.problems, golds))
+    archive.replace_part(schema.ARMS, work.job_id, WHOLE, arm_rows(work.arms, work.job.samples))
     archive.write_text(work.job_id, "spec.yaml", source)
     archive.write_text(work.job_id, "job.json", work.job.model_dump_json(indent=1))
     archive.write_state(_first_state(archive, work))
@@ -166,7 +166,7 @@ def _arm(row: dict[str, object]) -> Arm:
     fields = {
         name: row[name] for name in ("arm_id", "endpoint", "model", "max_tokens", "system", "template", "ordinal")
     }
-    reasoning = Reasoning(kind=row["reasoning"], budget_tokens=row["budget_tokens"], effort=row["effort"])  # type: ignore[arg-type]
+    reasoning = Reasoning(kind=row["reasoning"] or "none", budget_tokens=row["budget_tokens"], effort=row["effort"])  # type: ignore[arg-type]
     return Arm(reasoning=reasoning, **fields)  # type: ignore[arg-type]
 
 

@@ -94,6 +94,7 @@ def _trace_row(job_id: str, attempt: Attempt, reading: Reading) -> dict[str, Any
         "thinking": text_of(attempt.content, "thinking"),
         "text": text_of(attempt.content, "text"),
         "content": attempt.content,
+        "metadata": None,
     }
 
 

@@ -72,7 +72,7 @@ _SERVED = (
     Column("message_id", TEXT, "", "the API's message id"),
     Column("model", TEXT, "", "the model as returned"),
     Column("endpoint", TEXT, "", "the endpoint's name in the job"),
-    Column("lane", TEXT, "", "live or batch"),
+    Column("lane", TEXT, "", "live, batch or imported"),
     Column("simulated", FLAG, "", "true if no real API answered"),
     Column("simulator", TEXT, "", "which mind of the simulator answered; null for a real endpoint"),
 )
@@ -97,6 +97,7 @@ TRACES = Table(
         Column("thinking", TEXT, "", "all thinking text"),
         Column("text", TEXT, "", "all answer text"),
         Column("content", TEXT, "JSON", "the content blocks verbatim, signatures and redacted blocks included"),
+        Column("metadata", TEXT, "JSON", "of an imported sample: the further fields of its row"),
     ),
 )
 
@@ -143,7 +144,7 @@ ARMS = Table(
         Column("ordinal", COUNT, "from 0", "place in the job file"),
         Column("endpoint", TEXT, "", "the endpoint's name in the job"),
         Column("model", TEXT, "", "the model as requested"),
-        Column("reasoning", TEXT, "", "budget_tokens, effort, adaptive or none"),
+        Column("reasoning", TEXT, "", "budget_tokens, effort, adaptive or none; null where samples were imported"),
         Column("budget_tokens", COUNT, "tokens", "thinking budget; null unless reasoning is budget_tokens"),
         Column("effort", TEXT, "", "effort level; null unless reasoning is effort"),
         Column("max_tokens", COUNT, "tokens", "ceiling on thinking and answer together"),
@@ -200,7 +201,7 @@ JOBS = Table(
     (
         Column("job_id", TEXT, "", "the job"),
         Column("name", TEXT, "", "as in the job file"),
-        Column("status", TEXT, "", "running, done, stopped, interrupted, cancelled"),
+        Column("status", TEXT, "", "running, done, stopped, interrupted, cancelled, imported"),
         Column("reason", TEXT, "", "why it stopped"),
         Column("total", COUNT, "samples", "asked for"),
         Column("done", COUNT, "samples", "finished, failed ones included"),

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-Status = Literal["submitted", "running", "done", "stopped", "interrupted", "cancelled", "broken"]
+Status = Literal["submitted", "running", "done", "stopped", "interrupted", "cancelled", "broken", "imported"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
