@@ -17,3 +17,12 @@ def backoff_s(strikes: int, rng: random.Random) -> float:
     True
     """
     return rng.uniform(0, min(CEILING_S, BASE_S * 2.0**strikes))
+
+
+def longer_s(failures: int) -> float:
+    """Seconds between two tries of something only one process does, after so many failures in a row (from 1).
+
+    >>> [longer_s(failures) for failures in (1, 2, 10)]
+    [1.0, 2.0, 60.0]
+    """
+    return min(CEILING_S, BASE_S * 2.0**failures)

@@ -63,6 +63,7 @@ class News:
 
     results: list[Result]
     lost: list[Task]  # tasks of workers that died
+    at_once: bool = False  # the results must be durable by the next call
 
 
 class Crew:

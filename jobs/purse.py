@@ -30,6 +30,10 @@ class Purse:
         self._reserved_usd += worst_case
         return True
 
+    def hold(self, worst_case: float) -> None:
+        """Set aside what an earlier run has sent already, whatever the cap says now."""
+        self._reserved_usd += worst_case
+
     def settle(self, *, reserved: float, actual: float) -> None:
         """The request is over: what was set aside is free again, what it cost is spent."""
         self._reserved_usd -= reserved

@@ -11,7 +11,7 @@ from polythink.jobs.arms import request_body
 from polythink.jobs.pools import pool_name
 from polythink.jobs.prompt import render
 from polythink.jobs.workload import Workload
-from polythink.records import Arm, SampleKey, Usage
+from polythink.records import Arm, Lane, SampleKey, Usage
 from polythink.workers.prices import price
 from polythink.workers.tasks import Endpoint, Task
 
@@ -39,11 +39,13 @@ class Requests:
     """Makes tasks. Bodies are rendered once per problem and arm, and shared by their samples."""
 
     def __init__(self, work: Workload) -> None:
-        self._job_id = work.job_id
+        self.job_id = work.job_id
+        self._lane: Lane = work.job.lane
         self._problems = work.problems_by_id
         self._arms = work.arms_by_id
         self._endpoints = endpoints(work)
         self._arms_of: dict[str, list[str]] = {}
+        self._pool_of = {(arm.endpoint, arm.model): pool_name(arm) for arm in work.arms}
         for arm in work.arms:
             self._arms_of.setdefault(pool_name(arm), []).append(arm.arm_id)
         self._body = lru_cache(maxsize=_KEPT_BODIES)(self._render)
@@ -54,7 +56,7 @@ class Requests:
         rendered = self._body(key.problem_id, key.arm_id)
         return Task(
             key=key,
-            sample_id=key.sample_id(self._job_id),
+            sample_id=key.sample_id(self.job_id),
             number=number,
             body=rendered.body,
             endpoint=arm.endpoint,
@@ -68,6 +70,10 @@ class Requests:
         """The arms whose requests count against a pool."""
         return self._arms_of[pool]
 
+    def pool_of(self, endpoint: str, model: str) -> str:
+        """The limit pool of an endpoint's model that an arm uses. Raises KeyError if none does."""
+        return self._pool_of[endpoint, model]
+
     def worst_case_usd(self, key: SampleKey) -> float:
         """What one request can cost at most; 0 where the model has no known price."""
         return self._body(key.problem_id, key.arm_id).worst_case_usd
@@ -79,7 +85,7 @@ class Requests:
         prompt_bytes = len((system or "").encode()) + len(user.encode())
         # No tokenizer makes more tokens than there are bytes.
         usage = Usage(input_tokens=prompt_bytes + OVERHEAD_TOKENS, output_tokens=arm.max_tokens)
-        worst_case = price(self._endpoints[arm.endpoint], arm.model, usage) or 0.0
+        worst_case = price(self._endpoints[arm.endpoint], arm.model, usage, self._lane) or 0.0
         return _Rendered(body, prompt_bytes, worst_case)
 
 

@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from polythink.errors import JobChangedError, LeaseLostError, PolythinkError
+from polythink.jobs.batch_crew import BatchCrew
+from polythink.jobs.batch_ledger import BatchLedger
 from polythink.jobs.cluster import cluster, default_workers
 from polythink.jobs.control import Control
 from polythink.jobs.crew import Crew
@@ -56,7 +58,8 @@ def run_job(
 
     `force` takes the job from whoever runs it. Raises JobChangedError if the job's samples were imported, JobBusyError
     if another process runs it, LeaseLostError once one has taken it from this, ArchiveError if the archive cannot be
-    written, ClusterError if Ray cannot be reached or its workers keep failing; the archive is whole then too.
+    written, ClusterError if Ray cannot be reached or its workers keep failing, EndpointError if an endpoint of the
+    batch lane refuses the job or cannot be reached; the archive is whole then too.
     """
     if (kept := archive.state(work.job_id)) is not None and kept.status == "imported":
         raise JobChangedError(f"job {work.job_id} holds imported samples: it has no requests that could be sent")
@@ -124,31 +127,54 @@ class _Run:
         return tuple(filter(None, warnings))
 
     def _sample(self, where: Standing) -> None:
+        keeper = Keeper(self.archive, self.work.job_id, self.reader, self.lease)
+        requests = Requests(self.work)
+        try:
+            with self._lane(where, requests) as crew:
+                Sampling(
+                    where,
+                    crew=crew,
+                    keeper=keeper,
+                    requests=requests,
+                    control=self.control,
+                    tell=self.tell,
+                    patience_s=self.patience_s,
+                    outage_s=self.outage_s,
+                ).work()
+        finally:
+            keeper.close()
+        where.state = replace(where.state, warnings=where.state.warnings + keeper.warnings)
+
+    @contextmanager
+    def _lane(self, where: Standing, requests: Requests) -> Iterator[Crew | BatchCrew]:
+        if self.work.job.lane == "batch":
+            crew = self._batch_crew(where, requests)
+            yield crew
+            crew.close()
+            return
         job = self.work.job
         wanted = job.workers if isinstance(job.workers, int) else None
         with cluster(self.address, workers=wanted):
-            keeper = Keeper(self.archive, self.work.job_id, self.reader, self.lease)
-            crew = Crew(
+            workers = Crew(
                 endpoints(self.work),
                 pools(self.work),
                 membership(self.work),
                 workers=wanted or default_workers(),
             )
             try:
-                Sampling(
-                    where,
-                    crew=crew,
-                    keeper=keeper,
-                    requests=Requests(self.work),
-                    control=self.control,
-                    tell=self.tell,
-                    patience_s=self.patience_s,
-                    outage_s=self.outage_s,
-                ).work()
+                yield workers
             finally:
-                crew.close()
-                keeper.close()
-            where.state = replace(where.state, warnings=where.state.warnings + keeper.warnings)
+                workers.close()
+
+    def _batch_crew(self, where: Standing, requests: Requests) -> BatchCrew:
+        """With every sample held that an earlier run left with the API."""
+        ledger = BatchLedger(self.archive, self.work.job_id, self.lease)
+        sent = [entry for record in ledger.open for entry in record.entries]
+        wanted = {entry.key for entry in sent if where.scheduler.hold(entry.key, entry.number)}
+        for key in wanted:
+            where.purse.hold(requests.worst_case_usd(key))
+        names = [pool.name for pool in pools(self.work)]
+        return BatchCrew(ledger, requests, endpoints(self.work), names, wanted=wanted, asked=self.control.asked)
 
 
 def _started(archive: Archive, work: Workload) -> JobState:

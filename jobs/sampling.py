@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from polythink.jobs.control import Control
-from polythink.jobs.crew import Crew
+from polythink.jobs.crew import News
 from polythink.jobs.keeper import Keeper
 from polythink.jobs.origin import is_simulated, mixture, set_apart
 from polythink.jobs.requests import Requests
@@ -22,6 +23,24 @@ OUTAGE_S = 3600.0  # seconds out of service after which the run no longer waits 
 PATIENCE_S = 30.0  # seconds without any reply before the run gives up on its endpoints
 
 
+class Lane(Protocol):
+    """Who takes tasks to the API and brings results back, for the run's one thread."""
+
+    def room(self) -> dict[str, int]:
+        """How many tasks of each limit pool it can take now."""
+        ...
+
+    def send(self, pool: str, tasks: Sequence[Task]) -> None: ...
+
+    def news(self) -> News:
+        """What happened since last asked, waiting a moment for something to happen."""
+        ...
+
+    def recall(self) -> list[Task]:
+        """Take back what this run need not wait for."""
+        ...
+
+
 class Sampling:
     """One run's loop over one thread. What it changes is in its `Standing`."""
 
@@ -29,7 +48,7 @@ class Sampling:
         self,
         standing: Standing,
         *,
-        crew: Crew,
+        crew: Lane,
         keeper: Keeper,
         requests: Requests,
         control: Control,
@@ -120,7 +139,10 @@ class Sampling:
     def _take_in(self) -> None:
         news = self._crew.news()
         kept = [attempt for result in news.results if (attempt := self._settle(result))]
-        for attempt in self._keeper.keep(kept):
+        durable = self._keeper.keep(kept)
+        if news.at_once:
+            durable += self._keeper.flush()
+        for attempt in durable:
             self._count(attempt)
         for task in news.lost:  # what it may have cost is not known, so it stays reserved
             self._scheduler.put_back_key(task.key)

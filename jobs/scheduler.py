@@ -37,8 +37,11 @@ class Scheduler:
         self.grid = grid
         self.done = done
         arms = len(grid.arm_ids)
-        self._queues = {arm_id: _Queue(done.missing(n, arms)) for n, arm_id in enumerate(grid.arm_ids)}
         self._out: set[int] = set()
+        self._queues = {
+            arm_id: _Queue(ordinal for ordinal in done.missing(n, arms) if ordinal not in self._out)
+            for n, arm_id in enumerate(grid.arm_ids)
+        }
         self._attempts = dict(earlier_attempts)  # ordinal -> attempts made, of unfinished samples that had any
         self._strikes: dict[int, int] = {}
         self._max_strikes = max_strikes
@@ -61,6 +64,17 @@ class Scheduler:
         ordinal = min(ready, key=itemgetter(0))[1].draw(now)
         self._out.add(ordinal)
         return Due(ordinal, self._attempts.get(ordinal, 0) + 1)
+
+    def hold(self, key: SampleKey, number: int) -> bool:
+        """Count a sample as out that an earlier run has sent; before any is drawn. False if it is not owed any more.
+
+        `number` is that of the attempt. One that is recorded is over, whatever became of it.
+        """
+        ordinal = self.grid.ordinal(key)
+        if ordinal is None or ordinal in self.done or number <= self._attempts.get(ordinal, 0):
+            return False
+        self._out.add(ordinal)
+        return True
 
     def put_back(self, ordinal: int) -> None:
         """A sample that could not be sent after all, or whose worker died, is owed again at once."""
@@ -119,10 +133,13 @@ class _Queue:
         self.returned: list[int] = []  # lost with a worker, or drawn and not affordable
         self.waiting: list[tuple[float, int]] = []  # (when due, ordinal)
         self._owed = owed  # each ordinal comes out once, for its first attempt in this run
-        self._first = next(owed, None)
+        self._first: int | None = None
+        self._is_begun = False
 
     def turn(self, now: float) -> int | None:
         """The lower, the sooner it is this arm's turn; None if nothing is due."""
+        if not self._is_begun:  # only now, for samples may be held until the first is drawn
+            self._first, self._is_begun = next(self._owed, None), True
         if self.returned or (self.waiting and self.waiting[0][0] <= now):
             return -1
         return self._first

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeGuard
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
-from pydantic_core import PydanticCustomError
+from pydantic import Discriminator, Field, Tag
 
 from polythink.jobs.spec_parts import (
     DEFAULT_ENDPOINT,
@@ -22,12 +21,6 @@ from polythink.jobs.spec_parts import (
     Prompt,
     Text,
 )
-
-
-def _offered_lane(lane: str) -> str:
-    if lane != "live":
-        raise PydanticCustomError("lane", "live, the one lane offered so far")
-    return lane
 
 
 def are_named_endpoints(value: Any) -> TypeGuard[dict[str, Any]]:
@@ -88,8 +81,9 @@ class Job(Model):
     archive: Text | None = Field(
         default=None, description="folder, relative to the job file; null: $POLYTHINK_ARCHIVE, else ./archive"
     )
-    lane: Annotated[str, AfterValidator(_offered_lane)] = Field(
-        default="live", description="how requests reach the API"
+    lane: Literal["live", "batch"] = Field(
+        default="live",
+        description="how requests reach the API: live (streamed now), or batch (half price, within a day)",
     )
     concurrency: Count = Field(default=64, description="requests in flight, over all workers")
     workers: Workers = Field(default="auto", description="worker processes; auto: by the machines' cores")

@@ -8,7 +8,8 @@
     │   └── LeaseLostError     this process ran the job, and another may by now
     ├── JobChangedError    the spec would mix unlike samples with those already kept
     ├── SandboxError       a user's function failed, or took too long
-    └── ClusterError       Ray cannot be reached or started
+    ├── ClusterError       Ray cannot be reached or started
+    └── EndpointError      an endpoint refuses the whole job, or cannot be reached
 
 An item's failure is a value in its record, never an exception. All of these survive pickling, and so Ray.
 """
@@ -74,3 +75,7 @@ class SandboxError(PolythinkError):
 
 class ClusterError(PolythinkError):
     """Ray cannot be reached or started."""
+
+
+class EndpointError(PolythinkError):
+    """An endpoint refuses the whole job, or cannot be reached."""

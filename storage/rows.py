@@ -124,10 +124,10 @@ def _shared(job_id: str, attempt: Attempt) -> dict[str, Any]:
         "output_tokens": attempt.usage.output_tokens,
         "thinking_tokens": attempt.usage.thinking_tokens,
         "cost_usd": attempt.cost_usd,
-        "queued_at": _when(attempt.queued_at),
-        "started_at": _when(attempt.started_at),
-        "first_token_at": _when(attempt.first_token_at),
-        "finished_at": _when(attempt.finished_at),
+        "queued_at": utc(attempt.queued_at),
+        "started_at": utc(attempt.started_at),
+        "first_token_at": utc(attempt.first_token_at),
+        "finished_at": utc(attempt.finished_at),
         "request_id": attempt.request_id,
         "message_id": attempt.message_id,
         "model": attempt.model,
@@ -138,5 +138,6 @@ def _shared(job_id: str, attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def _when(seconds: float | None) -> datetime | None:
+def utc(seconds: float | None) -> datetime | None:
+    """Unix seconds as a timestamp column takes them."""
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -193,7 +193,30 @@ CURVES = Table(
     ),
 )
 
-TABLES: tuple[Table, ...] = (PROBLEMS, ARMS, TRACES, ATTEMPTS, SELECTIONS, CURVES)
+BATCHES = Table(
+    "batches",
+    "one row per message batch that was intended",
+    (
+        Column("number", COUNT, "from 1", "which of the job's batches"),
+        Column("batch_id", TEXT, "", "the API's id; null until it is known"),
+        Column("state", TEXT, "", "intended, created, settled (results are in) or released (never made, or refused)"),
+        Column("reason", TEXT, "", "why it was released"),
+        Column("endpoint", TEXT, "", "the endpoint's name in the job"),
+        Column("model", TEXT, "", "the model as requested"),
+        Column("requests", COUNT, "samples", "in the batch"),
+        Column("succeeded", COUNT, "samples", "answered; null until settled"),
+        Column("errored", COUNT, "samples", "refused by the API"),
+        Column("canceled", COUNT, "samples", "not processed because the batch was canceled: owed again"),
+        Column("expired", COUNT, "samples", "not processed within the API's 24 hours: owed again"),
+        Column("reserved_usd", REAL, "USD", "worst case of all its requests, set aside under the cap while it is open"),
+        Column("cost_usd", REAL, "USD", "billed; null until settled"),
+        Column("intended_at", WHEN, "UTC", "when it was decided on, before the API was called"),
+        Column("created_at", WHEN, "UTC", "by the API's clock"),
+        Column("ended_at", WHEN, "UTC", "by the API's clock"),
+    ),
+)
+
+TABLES: tuple[Table, ...] = (PROBLEMS, ARMS, TRACES, ATTEMPTS, BATCHES, SELECTIONS, CURVES)
 
 JOBS = Table(
     "jobs",

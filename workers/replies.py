@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic_core import from_json
@@ -124,19 +125,7 @@ class Reply:
 
         The estimate is a lower bound wherever the thinking shown is a summary, or is hidden (`hides_thinking`).
         """
-        counts = self._billed
-        writes = counts.get("cache_creation") or {}
-        written = counts.get("cache_creation_input_tokens") or 0
-        written_1h = writes.get("ephemeral_1h_input_tokens") or 0
-        thinking = (counts.get("output_tokens_details") or {}).get("thinking_tokens")
-        return Usage(
-            input_tokens=counts.get("input_tokens") or 0,
-            cache_read_tokens=counts.get("cache_read_input_tokens") or 0,
-            cache_write_5m_tokens=written - written_1h,
-            cache_write_1h_tokens=written_1h,
-            output_tokens=self._output_tokens(),
-            thinking_tokens=thinking,
-        )
+        return billed(self._billed, self._output_tokens())
 
     def hides_thinking(self) -> bool:
         """Whether there was thinking of which nothing came, not even its signature: no estimate can count it."""
@@ -205,6 +194,22 @@ class Reply:
             ended["container"] = delta["container"]
         later = {name: usage[name] for name in _LATER_COUNTS if usage.get(name) is not None}
         self._message |= {**ended, "usage": {**(self._message.get("usage") or {}), **later}}
+
+
+def billed(counts: Mapping[str, Any], output_tokens: int) -> Usage:
+    """A usage object of the API as a record, with so many tokens of output."""
+    writes = counts.get("cache_creation") or {}
+    written = counts.get("cache_creation_input_tokens") or 0
+    written_1h = writes.get("ephemeral_1h_input_tokens") or 0
+    thinking = (counts.get("output_tokens_details") or {}).get("thinking_tokens")
+    return Usage(
+        input_tokens=counts.get("input_tokens") or 0,
+        cache_read_tokens=counts.get("cache_read_input_tokens") or 0,
+        cache_write_5m_tokens=written - written_1h,
+        cache_write_1h_tokens=written_1h,
+        output_tokens=output_tokens,
+        thinking_tokens=thinking,
+    )
 
 
 def _object(data: bytes) -> dict[str, Any]:

@@ -74,8 +74,7 @@ ARM = "arms: [{{model: {}, reasoning: {}}}]"
             "unknown field",
             "did you mean `budget_tokens`?",
         ),
-        ("more", "lane: batch", "lane", '"batch"', "live"),
-        ("more", "lane: auto", "lane", '"auto"', "live"),
+        ("more", "lane: slow", "lane", '"slow"', "live"),
         ("more", "samples: 3", "samples", "a second time, first on line 5", "say it once"),
         ("more", "more: [", "(file)", "invalid YAML", "valid YAML"),
         # answers, selectors, grading

@@ -57,7 +57,7 @@ SLIPS = [
     slip("name", GONE),
     slip("sampels", 3),
     slip("samples", "many"),
-    slip("lane", "batch"),
+    slip("lane", "slow"),
     slip("retries", None),
     slip("select", []),
     slip("select.0", "majorty", "select[0]"),

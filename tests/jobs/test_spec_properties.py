@@ -108,7 +108,7 @@ SLIPS: list[Slip] = [
     _put("samples", "4"),
     _put("samples", 1.5),
     _put("smaples", 4),
-    _put("lane", "batch"),
+    _put("lane", "slow"),
     _put("retries", None),
     _put("seed", "x"),
     _put("select", []),

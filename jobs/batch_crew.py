@@ -1,0 +1,311 @@
+"""The batch lane: what the workers are to the live lane. Driven by the run's one thread; it needs no cluster.
+
+A batch is intended, durably; then created; then looked at until it has ended; then its results are handed over; and
+when they are durable, it is settled. See `batch_book` for what may follow from what.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from polythink.errors import EndpointError
+from polythink.jobs.backoff import longer_s
+from polythink.jobs.batch_book import FOUND_WITHIN_S, BatchRecord, Entry, Listed, candidates, fate, next_poll_s
+from polythink.jobs.batch_ledger import BatchLedger
+from polythink.jobs.batch_packing import MOST_REQUESTS, packed
+from polythink.jobs.crew import News
+from polythink.jobs.requests import Requests
+from polythink.records import SampleKey
+from polythink.workers.batches import BatchCallError, BatchEndpoint, RemoteBatch, billed_usd, result_of
+from polythink.workers.tasks import Endpoint, Failure, Result, Task
+
+HANDED_OVER = 1_000  # results at a time
+REST_S = 0.25  # seconds between two looks at what is due
+PATIENCE_S = 60.0  # seconds without any answer of an endpoint before the run gives up on it
+
+Asked = Callable[[], Literal["interrupted", "cancelled"] | None]
+_Results = Iterator[tuple[str, dict[str, Any], str | None]]
+
+
+@dataclass(slots=True)
+class _Open:
+    """A batch whose fate is not settled."""
+
+    record: BatchRecord
+    pool: str
+    tasks: dict[str, Task]  # by custom id: those whose results are still wanted
+    due_at: float = 0.0  # when to look again
+    refusals: int = 0  # in a row
+    remote: RemoteBatch | None = None
+    results: _Results | None = None
+    outcomes: Counter[str] = field(default_factory=Counter)
+    cost_usd: float = 0.0
+    is_read: bool = False  # all results were handed over
+
+
+class BatchCrew:
+    """Open batches of one job. Raises EndpointError where an endpoint refuses the job or cannot be reached."""
+
+    def __init__(
+        self,
+        ledger: BatchLedger,
+        requests: Requests,
+        endpoints: Mapping[str, Endpoint],
+        pools: Sequence[str],
+        *,
+        wanted: Collection[SampleKey],
+        asked: Asked,
+    ) -> None:
+        """`pools` are the names of the job's limit pools; `asked` says whether the run was asked to stop.
+
+        `wanted` are the samples in batches that an earlier run left open whose results are not kept yet.
+        """
+        self._ledger = ledger
+        self._requests = requests
+        self._remotes = {name: BatchEndpoint(endpoint) for name, endpoint in endpoints.items()}
+        self._pools = tuple(pools)
+        self._asked = asked
+        self._has_more = dict.fromkeys(pools, True)  # pool -> whether its last draw was a full one
+        self._granted = dict.fromkeys(pools, 0)
+        self._open = [self._reopened(record, wanted) for record in ledger.open]
+        self._unsent: list[Task] = []
+        self._send_at = 0.0
+        self._refusals = 0  # of `create`, in a row
+        self._silent_since: float | None = None
+        self._is_cancelled = False
+
+    def room(self) -> dict[str, int]:
+        """How many tasks of each pool may be drawn now. Small batches wait until the others of their pool are in."""
+        busy = {each.pool for each in self._open}
+        self._granted = {
+            pool: MOST_REQUESTS if not self._unsent and (self._has_more[pool] or pool not in busy) else 0
+            for pool in self._pools
+        }
+        for pool, granted in self._granted.items():
+            if granted:
+                self._has_more[pool] = False
+        return self._granted
+
+    def send(self, pool: str, tasks: Sequence[Task]) -> None:
+        """Take tasks of one pool, to be batched."""
+        self._has_more[pool] = len(tasks) == self._granted[pool]
+        self._unsent += tasks
+
+    def news(self) -> News:
+        """What came back. By the next call it must be durable: then a batch of which it was the last is settled."""
+        self._settle_read()
+        if self._asked() == "cancelled" and not self._is_cancelled:
+            self._cancel_all()
+        self._create_due()
+        for each in self._open:
+            if time.time() >= each.due_at and (results := self._advance(each)):
+                return News(results, [], at_once=True)
+        self._open = [each for each in self._open if each.record.is_open]
+        time.sleep(REST_S)
+        return News([], [])
+
+    def recall(self) -> list[Task]:
+        """What is not at the API; and unless the job was cancelled, what is there too: a resume collects it."""
+        tasks, self._unsent = self._unsent, []
+        if self._asked() != "cancelled":
+            tasks += [task for each in self._open for task in each.tasks.values()]
+        return tasks
+
+    def close(self) -> None:
+        """Note what became durable since the last news."""
+        self._settle_read()
+
+    # Creating
+
+    def _create_due(self) -> None:
+        if not self._unsent or time.time() < self._send_at:
+            return
+        batch = next(packed(self._unsent))
+        self._intend(batch)
+        taken = {id(task) for task in batch}
+        self._unsent = [task for task in self._unsent if id(task) not in taken]
+
+    def _intend(self, tasks: list[Task]) -> None:
+        record = BatchRecord(
+            number=self._ledger.next_number(),
+            endpoint=tasks[0].endpoint,
+            model=str(tasks[0].body["model"]),
+            requests=len(tasks),
+            entries=tuple(Entry(key=task.key, number=task.number) for task in tasks),
+            reserved_usd=sum(self._requests.worst_case_usd(task.key) for task in tasks),
+            intended_at=time.time(),
+        )
+        each = _Open(self._ledger.keep(record), tasks[0].pool, {task.sample_id: task for task in tasks})
+        self._open.append(each)
+        try:
+            remote = self._remotes[record.endpoint].create(tasks)
+        except BatchCallError as error:
+            each.due_at = time.time() + REST_S
+            if error.is_certain:
+                self._release(each, error.failure.message)
+                self._refusals += 1
+                self._send_at = time.time() + max(error.failure.retry_after_s or 0.0, longer_s(self._refusals))
+            self._hear(error.failure)
+            return
+        self._heard()
+        self._refusals = 0
+        self._created(each, remote)
+
+    def _created(self, each: _Open, remote: RemoteBatch) -> None:
+        each.record = self._ledger.keep(each.record.created(remote.batch_id, remote.created_at))
+        each.due_at = time.time() + next_poll_s(0.0)
+
+    def _release(self, each: _Open, reason: str) -> None:
+        """Nothing of it is at the API: its samples may be sent again."""
+        each.record = self._ledger.keep(each.record.released(reason))
+        self._unsent += each.tasks.values()
+        each.tasks = {}
+
+    # Following
+
+    def _advance(self, each: _Open) -> list[Result]:
+        """One step with a batch that is due. Returns results to keep."""
+        try:
+            if each.is_read:
+                return []
+            if each.record.state == "intended":
+                self._resolve(each)
+            elif each.results is None:
+                self._look(each)
+            results = self._read(each) if each.results is not None else []
+        except BatchCallError as error:
+            each.results = None
+            self._trouble(each, error.failure)
+            return []
+        self._heard()
+        each.refusals = 0
+        return results
+
+    def _resolve(self, each: _Open) -> None:
+        """Find out whether a batch was created whose reply was lost."""
+        remote = self._remotes[each.record.endpoint]
+        listed = {batch.batch_id: batch for batch in remote.newest()}
+        found = candidates(each.record, map(_listed, listed.values()), self._ledger.known_ids)
+        wanted = {entry.key.sample_id(self._requests.job_id) for entry in each.record.entries}
+        ours = {
+            batch.batch_id: (remote.first_custom_id(batch.batch_id) in wanted if batch.has_ended else None)
+            for batch in found
+        }
+        verdict, batch_id = fate(each.record, ours, time.time())
+        if verdict == "adopt" and batch_id is not None:
+            self._created(each, listed[batch_id])
+        elif verdict == "release":
+            self._release(each, "it was never created")
+        else:
+            each.due_at = time.time() + next_poll_s(time.time() - each.record.intended_at)
+
+    def _look(self, each: _Open) -> None:
+        remote = self._remotes[each.record.endpoint]
+        batch_id = str(each.record.batch_id)
+        each.remote = remote.look(batch_id)
+        if each.remote.ended_at is not None:
+            each.results, each.outcomes, each.cost_usd = remote.results(batch_id), Counter(), 0.0
+        else:
+            each.due_at = time.time() + next_poll_s(time.time() - each.remote.created_at)
+
+    def _read(self, each: _Open) -> list[Result]:
+        """The next results, as the API orders them. Raises BatchCallError once all before it are handed over."""
+        assert each.results is not None
+        results: list[Result] = []
+        try:
+            for custom_id, result, simulator in each.results:
+                each.outcomes[str(result.get("type"))] += 1
+                each.cost_usd += billed_usd(self._endpoint(each), each.record.model, result)
+                if task := each.tasks.pop(custom_id, None):
+                    results.append(self._result(each, task, result, simulator))
+                if len(results) >= HANDED_OVER:
+                    return results
+        except BatchCallError:
+            if not results:
+                raise
+            each.results = None  # from the start, next time
+            return results
+        self._unsent += each.tasks.values()  # what had no result is owed again
+        each.tasks, each.is_read = {}, True
+        return results
+
+    def _result(self, each: _Open, task: Task, result: dict[str, Any], simulator: str | None) -> Result:
+        assert each.remote is not None
+        ended_at = each.remote.ended_at or time.time()
+        created_at = each.remote.created_at
+        return result_of(
+            self._endpoint(each), task, result, created_at=created_at, ended_at=ended_at, simulator=simulator
+        )
+
+    def _endpoint(self, each: _Open) -> Endpoint:
+        return self._remotes[each.record.endpoint].endpoint
+
+    def _settle_read(self) -> None:
+        for each in self._open:
+            if each.is_read and each.remote is not None:
+                ended_at = each.remote.ended_at or time.time()
+                record = each.record.settled(outcomes=each.outcomes, cost_usd=each.cost_usd, ended_at=ended_at)
+                each.record = self._ledger.keep(record)
+        self._open = [each for each in self._open if each.record.is_open]
+
+    def _cancel_all(self) -> None:
+        self._is_cancelled = True
+        for each in self._open:
+            if each.record.batch_id is not None and each.results is None and not each.is_read:
+                try:
+                    self._remotes[each.record.endpoint].cancel(each.record.batch_id)
+                except BatchCallError as error:  # it may just have ended: what it brought is collected either way
+                    self._trouble(each, error.failure)
+                each.due_at = time.time() + REST_S
+
+    # Trouble
+
+    def _trouble(self, each: _Open, failure: Failure) -> None:
+        """A look or a download failed: try again later; or let go of a batch that the API no longer knows."""
+        age_s = time.time() - (each.record.created_at or each.record.intended_at)
+        if failure.http_status == 404 and each.record.state == "created" and age_s > FOUND_WITHIN_S:
+            self._release(each, f"the API does not know it: {failure.message}")
+            return
+        if failure.http_status != 404:
+            self._hear(failure)
+        each.refusals += 1
+        each.due_at = time.time() + max(failure.retry_after_s or 0.0, longer_s(each.refusals))
+
+    def _hear(self, failure: Failure) -> None:
+        if failure.disposition == "stop_job":
+            raise EndpointError(f"the API refuses: {failure.message}")
+        if failure.disposition == "give_up" and failure.http_status != 404:
+            raise EndpointError(f"the API does not take the batch: {failure.message}")
+        if not failure.unreachable:
+            self._heard()
+            return
+        now = time.monotonic()
+        self._silent_since = self._silent_since or now
+        if now - self._silent_since > PATIENCE_S:
+            raise EndpointError(f"no endpoint answers: {failure.message}; check base_url and the network")
+
+    def _heard(self) -> None:
+        self._silent_since = None
+
+    def _reopened(self, record: BatchRecord, wanted: Collection[SampleKey]) -> _Open:
+        tasks = [
+            self._requests.task(entry.key, entry.number, record.intended_at)
+            for entry in record.entries
+            if entry.key in wanted
+        ]
+        return _Open(
+            record, self._requests.pool_of(record.endpoint, record.model), {task.sample_id: task for task in tasks}
+        )
+
+
+def _listed(batch: RemoteBatch) -> Listed:
+    return Listed(
+        batch_id=batch.batch_id,
+        created_at=batch.created_at,
+        requests=batch.requests,
+        has_ended=batch.ended_at is not None,
+    )

@@ -1,0 +1,87 @@
+"""The durable records of a job's batches: one small file each, replaced whole."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from typing import Any
+
+import pyarrow as pa
+
+from polythink.jobs.batch_book import BatchRecord, Entry
+from polythink.records import SampleKey
+from polythink.storage.archive import Archive
+from polythink.storage.lease import Lease
+from polythink.storage.rows import utc
+from polythink.storage.schema import BATCHES
+
+FOLDER = "batches"
+
+
+class BatchLedger:
+    """All batches of a job, by number. What a method returns is durable."""
+
+    def __init__(self, archive: Archive, job_id: str, lease: Lease) -> None:
+        self._archive = archive
+        self._job_id = job_id
+        self._lease = lease
+        kept = [archive.store.get(name) for name in archive.store.names(archive.file(job_id, FOLDER))]
+        self._records = {record.number: record for data in kept if data is not None for record in [_read(data)]}
+
+    @property
+    def open(self) -> list[BatchRecord]:
+        """Those whose samples nobody else may send, oldest first."""
+        return [record for record in self._records.values() if record.is_open]
+
+    @property
+    def known_ids(self) -> set[str]:
+        """Ids of batches that have a record."""
+        return {record.batch_id for record in self._records.values() if record.batch_id}
+
+    def next_number(self) -> int:
+        return 1 + max(self._records, default=0)
+
+    def keep(self, record: BatchRecord) -> BatchRecord:
+        """Make a record durable, and visible in the table `batches`. Raises ArchiveError and LeaseLostError."""
+        self._lease.check()
+        self._archive.write_text(self._job_id, f"{FOLDER}/{record.number:06d}.json", json.dumps(_slim(record)))
+        self._records[record.number] = record
+        self._archive.replace_part(BATCHES, self._job_id, f"{record.number:06d}", _row(record))
+        return record
+
+
+def _slim(record: BatchRecord) -> dict[str, Any]:
+    """As JSON; what is over needs no list of its samples, for `attempts` has them."""
+    fields = asdict(replace(record, entries=()))
+    entries = record.entries if record.is_open else ()
+    keys = [(each.key.problem_id, each.key.arm_id, each.key.sample_index, each.number) for each in entries]
+    return {**fields, "entries": keys}
+
+
+def _read(data: bytes) -> BatchRecord:
+    fields: dict[str, Any] = json.loads(data)
+    entries = tuple(
+        Entry(key=SampleKey(problem_id=problem_id, arm_id=arm_id, sample_index=index), number=number)
+        for problem_id, arm_id, index, number in fields.pop("entries")
+    )
+    return BatchRecord(entries=entries, **fields)
+
+
+def _row(record: BatchRecord) -> pa.Table:
+    outcomes = record.outcomes or {}
+    row = {
+        "number": record.number,
+        "batch_id": record.batch_id,
+        "state": record.state,
+        "reason": record.reason,
+        "endpoint": record.endpoint,
+        "model": record.model,
+        "requests": record.requests,
+        **{name: outcomes.get(name) for name in ("succeeded", "errored", "canceled", "expired")},
+        "reserved_usd": record.reserved_usd,
+        "cost_usd": record.cost_usd,
+        "intended_at": utc(record.intended_at),
+        "created_at": utc(record.created_at),
+        "ended_at": utc(record.ended_at),
+    }
+    return pa.Table.from_pylist([row], schema=BATCHES.arrow)

@@ -1,0 +1,195 @@
+"""The Message Batches API through the SDK: create, look, list, cancel, read results. Failures come back as values.
+
+Source: the batch processing section of the Messages API reference.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import anthropic
+import httpx2
+
+from polythink.records import Attempt, Usage
+from polythink.workers.failures import classify_exception, classify_streamed
+from polythink.workers.prices import price
+from polythink.workers.replies import billed
+from polythink.workers.sampling import NO_KEY, SDK_KEY_ENV, SIMULATOR_HEADER
+from polythink.workers.tasks import Endpoint, Failure, Result, Task
+
+PAGE = 100  # batches listed at a time
+LISTED_AT_MOST = 1_000
+REQUEST_S = 120.0  # seconds that any one call may take; creating a large batch sends megabytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteBatch:
+    """A batch as the API has it. Times are Unix seconds."""
+
+    batch_id: str
+    created_at: float
+    ended_at: float | None
+    requests: int
+    is_canceling: bool
+
+
+class BatchCallError(Exception):
+    """A call failed; `failure` says how. `is_certain`: the API said no, so nothing was done."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+    @property
+    def is_certain(self) -> bool:
+        status = self.failure.http_status
+        return self.failure.error_type == "client_error" or (status is not None and 400 <= status < 500)
+
+
+class BatchEndpoint:
+    """One endpoint's batches. Every method raises BatchCallError."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        base_url = endpoint.base_url or os.environ.get("ANTHROPIC_BASE_URL")
+        absent = None if endpoint.api_key_env == SDK_KEY_ENV else ""
+        try:
+            self._client = anthropic.Anthropic(
+                api_key=os.environ.get(endpoint.api_key_env) or (NO_KEY if base_url else absent),
+                base_url=base_url,
+                max_retries=0,
+                timeout=REQUEST_S,
+            )
+        except anthropic.AnthropicError as error:
+            raise BatchCallError(
+                Failure(disposition="stop_job", error_type="client_error", message=str(error))
+            ) from error
+        self._batches = self._client.messages.batches
+
+    def create(self, tasks: Sequence[Task]) -> RemoteBatch:
+        """Send a batch. Unless the error is certain, it may exist all the same."""
+        requests: list[Any] = [{"custom_id": task.sample_id, "params": params(task)} for task in tasks]
+        with _failures():
+            return _remote(self._batches.create(requests=requests))
+
+    def look(self, batch_id: str) -> RemoteBatch:
+        with _failures():
+            return _remote(self._batches.retrieve(batch_id))
+
+    def newest(self) -> list[RemoteBatch]:
+        """The newest batches of the organization, ours and others'."""
+        found: list[RemoteBatch] = []
+        with _failures():
+            for batch in self._batches.list(limit=PAGE):
+                found.append(_remote(batch))
+                if len(found) >= LISTED_AT_MOST:
+                    break
+        return found
+
+    def cancel(self, batch_id: str) -> None:
+        with _failures():
+            self._batches.cancel(batch_id)
+
+    def results(self, batch_id: str) -> Iterator[tuple[str, dict[str, Any], str | None]]:
+        """Custom id, result and simulator (None: a real endpoint) of every entry, in whatever order they come."""
+        with _failures(), self._batches.with_streaming_response.results(batch_id) as response:
+            simulator = response.headers.get(SIMULATOR_HEADER)
+            for line in response.iter_lines():
+                if line.strip():
+                    entry = json.loads(line)
+                    yield str(entry["custom_id"]), entry["result"], simulator
+
+    def first_custom_id(self, batch_id: str) -> str | None:
+        """The id of one entry of an ended batch; None of an empty one."""
+        return next((custom_id for custom_id, _, _ in self.results(batch_id)), None)
+
+
+def params(task: Task) -> dict[str, Any]:
+    """The body of one entry."""
+    return {**task.body, "metadata": {"user_id": task.sample_id}}
+
+
+def result_of(
+    endpoint: Endpoint, task: Task, result: dict[str, Any], *, created_at: float, ended_at: float, simulator: str | None
+) -> Result:
+    """The attempt that one entry of a batch was, and its failure if it failed."""
+    failure = _failure(result)
+    message, error = result.get("message") or {}, result.get("error") or {}
+    usage = _usage(message)
+    attempt = Attempt(
+        key=task.key,
+        number=task.number,
+        status="complete" if failure is None else "failed" if failure.disposition == "give_up" else "retry",
+        lane="batch",
+        endpoint=endpoint.name,
+        queued_at=task.queued_at,
+        started_at=created_at,
+        finished_at=ended_at,
+        content=json.dumps(message.get("content") or [], ensure_ascii=False, separators=(",", ":")),
+        stop_reason=message.get("stop_reason"),
+        usage=usage,
+        cost_usd=price(endpoint, str(task.body["model"]), usage, "batch"),
+        model=message.get("model"),
+        request_id=error.get("request_id"),
+        message_id=message.get("id"),
+        http_status=200 if failure is None else failure.http_status,
+        error_type=failure.error_type if failure else None,
+        error_message=failure.message if failure else None,
+        simulator=simulator,
+    )
+    return Result(attempt=attempt, failure=failure)
+
+
+def billed_usd(endpoint: Endpoint, model: str, result: dict[str, Any]) -> float:
+    """What one entry cost; 0 where no price is known. Only what succeeded is billed."""
+    return price(endpoint, model, _usage(result.get("message") or {}), "batch") or 0.0
+
+
+def _usage(message: Mapping[str, Any]) -> Usage:
+    counts = message.get("usage") or {}
+    return billed(counts, counts.get("output_tokens") or 0)
+
+
+def _failure(result: dict[str, Any]) -> Failure | None:
+    match result.get("type"):
+        case "succeeded":
+            return None
+        case "errored":
+            return classify_streamed(result.get("error") or {})
+        case kind:  # nobody's fault, and not billed: owed again at once, without a strike
+            message = f"the batch ended before this request was processed ({kind})"
+            return Failure(
+                disposition="retry", error_type=f"batch_{kind}", message=message, limited=True, retry_after_s=0.0
+            )
+
+
+def _remote(batch: Any) -> RemoteBatch:
+    counts = batch.request_counts
+    total = counts.processing + counts.succeeded + counts.errored + counts.canceled + counts.expired
+    return RemoteBatch(
+        batch_id=batch.id,
+        created_at=batch.created_at.timestamp(),
+        ended_at=batch.ended_at.timestamp() if batch.processing_status == "ended" and batch.ended_at else None,
+        requests=total,
+        is_canceling=batch.processing_status == "canceling",
+    )
+
+
+class _failures:
+    """Turns the SDK's and the transport's exceptions into BatchCallError."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None or isinstance(error, GeneratorExit):
+            return
+        failure = classify_exception(error)
+        if failure is None and isinstance(error, httpx2.HTTPError | json.JSONDecodeError):
+            failure = Failure(disposition="retry", error_type="connection_error", message=str(error))
+        if failure is not None:
+            raise BatchCallError(failure) from error
