@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from types import FrameType
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -60,12 +61,15 @@ def resume(
     job: JobName,
     archive: ArchiveOption = None,
     address: AddressOption = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Take the job from whoever runs it; what that has in flight is paid twice.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Go on with a job of the archive: only what is owed is sent."""
     with reported_errors():
         where = read_archive(archive)
-        finish(where, recall(where, where.resolve(job)), address=address, as_json=as_json)
+        finish(where, recall(where, where.resolve(job)), address=address, as_json=as_json, force=force)
 
 
 def confirm(archive: Archive, work: Workload, *, yes: bool) -> None:
@@ -77,9 +81,9 @@ def confirm(archive: Archive, work: Workload, *, yes: bool) -> None:
         raise typer.Exit(BAD_USAGE)
 
 
-def finish(archive: Archive, work: Workload, *, address: str | None, as_json: bool) -> None:
+def finish(archive: Archive, work: Workload, *, address: str | None, as_json: bool, force: bool = False) -> None:
     """Run, say how it ended, and exit with the code for it."""
-    state = run_watched(archive, work, address=address)
+    state = run_watched(archive, work, address=address, force=force)
     if as_json:
         print(json.dumps(asdict(state)))
     else:
@@ -87,11 +91,11 @@ def finish(archive: Archive, work: Workload, *, address: str | None, as_json: bo
     raise typer.Exit(exit_code(state))
 
 
-def run_watched(archive: Archive, work: Workload, *, address: str | None = None) -> JobState:
+def run_watched(archive: Archive, work: Workload, *, address: str | None = None, force: bool = False) -> JobState:
     """Run with the progress view; the first interrupt drains what is in flight, the second ends at once."""
     control = Control(archive, work.job_id)
     with ProgressView() as view, _interrupts(control):
-        return run_job(archive, work, watch=view.update, control=control, address=address)
+        return run_job(archive, work, watch=view.update, control=control, address=address, force=force)
 
 
 def print_summary(archive: Archive, state: JobState) -> None:

@@ -6,6 +6,7 @@ tables/<table>/job_id=<job_id>/part-*.parquet
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePosixPath
@@ -14,7 +15,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from polythink.errors import UnknownJobError
+from polythink.errors import ArchiveError, UnknownJobError
 from polythink.storage import schema
 from polythink.storage.lease import Lease, hold, is_held_here
 from polythink.storage.part_names import counted
@@ -25,6 +26,9 @@ from polythink.storage.views import create_views
 ROWS_PER_GROUP = 1_000  # small groups cost nothing in size and make reading one trace cheap
 ZSTD_LEVEL = 3
 STATE = "state.json"
+_PARTED = {table.name for table in schema.TABLES}
+_WORD = re.compile(r"\w+")
+_CAUSE = re.compile(r"(?m)^\w*(?:Error|Exception): .*(?:\n.*)?")  # the last line of a traceback
 
 
 class Archive:
@@ -53,8 +57,7 @@ class Archive:
 
     def job_ids(self) -> list[str]:
         """All jobs, oldest first."""
-        states = [state for path in self._state_files() if (state := self.state(path.parent.name))]
-        return [state.job_id for state in sorted(states, key=lambda state: state.created_at)]
+        return [state.job_id for state in sorted(self._states(), key=lambda state: state.created_at)]
 
     def resolve(self, name_or_id: str) -> str:
         """The id of a job given its id, or its name (the latest job of that name). Raises UnknownJobError."""
@@ -134,25 +137,52 @@ class Archive:
         """Durably remove one of `parts`. Raises ArchiveError."""
         self.store.delete(str(part))
 
-    def connect(self) -> duckdb.DuckDBPyConnection:
-        """A new in-memory DuckDB with the views; it sees the parts that exist now."""
+    def connect(self, query: str | None = None) -> duckdb.DuckDBPyConnection:
+        """A new in-memory DuckDB with the views; it sees the parts that exist now.
+
+        For one `query`, views that it does not name are left empty: to open a part takes several round trips to a
+        bucket. Raises ArchiveError if the store cannot be read.
+        """
+        named = _named(query)
         connection = duckdb.connect()
         if (filesystem := self.store.filesystem()) is not None:
             connection.register_filesystem(filesystem)
-        parts = {
-            table.name: [self.store.place(str(part)) for part in self.parts(table.name)] for table in schema.TABLES
-        }
-        create_views(connection, parts, [self.store.place(str(path)) for path in self._state_files()])
+        parts = {name: [self.store.place(str(part)) for part in self.parts(name)] for name in named & _PARTED}
+        with _reading(self.root):
+            create_views(connection, parts, self._states() if "jobs" in named else [])
         return connection
 
     def sql(self, query: str, params: Sequence[object] | None = None) -> pa.Table:
-        """The result of a query over the views; empty for a statement without one. Raises duckdb.Error."""
-        with self.connect() as connection:
+        """The result of a query over the views; empty for a statement without one.
+
+        Raises duckdb.Error, and ArchiveError if the store cannot be read.
+        """
+        with self.connect(query) as connection, _reading(self.root):
             relation = connection.sql(query, params=list(params or []))
             return pa.table({}) if relation is None else relation.to_arrow_table()
 
-    def _state_files(self) -> list[PurePosixPath]:
-        return [path for path in map(PurePosixPath, self.store.names("jobs")) if path.match(f"jobs/*/{STATE}")]
+    def _states(self) -> list[JobState]:
+        paths = map(PurePosixPath, self.store.names("jobs"))
+        found = [self.state(path.parent.name) for path in paths if path.match(f"jobs/*/{STATE}")]
+        return [state for state in found if state]
+
+
+def _named(query: str | None) -> set[str]:
+    """The views that a query may read."""
+    words = set(_WORD.findall(query.lower())) if query else _PARTED | {"jobs"}
+    return words | {"attempts"} if "spend" in words else words
+
+
+@contextmanager
+def _reading(root: str) -> Iterator[None]:
+    """What a bucket refuses comes out of DuckDB as the traceback of the file system underneath."""
+    try:
+        yield
+    except duckdb.Error as error:
+        causes = _CAUSE.findall(str(error))
+        if not causes:
+            raise
+        raise ArchiveError(f"cannot read the tables of {root}: {' '.join(causes[-1].split())[:300]}") from error
 
 
 def _part(table: schema.Table, job_id: str, part: str) -> str:

@@ -77,8 +77,7 @@ class RemoteStore:
         return self._put_on_condition(name, data, "create")
 
     def put_if_match(self, name: str, data: bytes, version: str) -> str | None:
-        tag, number = json.loads(version)
-        return self._put_on_condition(name, data, {"e_tag": tag, "version": number})
+        return self._put_on_condition(name, data, json.loads(version))
 
     def names(self, prefix: str) -> list[str]:
         try:
@@ -137,4 +136,4 @@ class RemoteStore:
 
 def _version(meta: Any) -> str:
     """S3 compares the tag, Google the number."""
-    return json.dumps([meta["e_tag"], meta["version"]])
+    return json.dumps({mark: meta[mark] for mark in ("e_tag", "version") if meta[mark] is not None})

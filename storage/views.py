@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 import duckdb
+import pyarrow as pa
 
 from polythink.storage import schema
+from polythink.storage.rows import to_table
 from polythink.storage.schema_table import SQL_TYPES
+from polythink.storage.state import JobState
 
 _SPEND = """
     SELECT job_id, arm_id, model, lane, CAST(finished_at AT TIME ZONE 'UTC' AS DATE) AS day,
@@ -19,16 +23,16 @@ _SPEND = """
 
 
 def create_views(
-    connection: duckdb.DuckDBPyConnection, parts: Mapping[str, Sequence[str]], states: Sequence[str]
+    connection: duckdb.DuckDBPyConnection, parts: Mapping[str, Sequence[str]], states: Sequence[JobState]
 ) -> None:
-    """Create one view per table over `parts` (table name -> paths or URLs) and `jobs` over the state files."""
+    """Create one view per table over `parts` (table name -> paths or URLs) and `jobs` over the states."""
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET enable_progress_bar = false")
     connection.execute("SET parquet_metadata_cache = true")  # footers are read twice otherwise
     for table in schema.TABLES:
         connection.execute(f"CREATE VIEW {table.name} AS {_select(table, parts.get(table.name, ()))}")
     connection.execute(f"CREATE VIEW spend AS {_SPEND}")
-    connection.execute(f"CREATE VIEW jobs AS {_jobs(states)}")
+    connection.register("jobs", _job_rows(states))
 
 
 def _select(table: schema.Table, files: Sequence[str]) -> str:
@@ -43,15 +47,14 @@ def _select(table: schema.Table, files: Sequence[str]) -> str:
     )
 
 
-def _jobs(states: Sequence[str]) -> str:
-    if not states:
-        return _empty(schema.JOBS, tuple(column.name for column in schema.JOBS.columns))
-    stored = {c.name: "DOUBLE" if c.type == schema.WHEN else SQL_TYPES[c.type] for c in schema.JOBS.columns}
-    types = ", ".join(f"{name}: '{sql_type}'" for name, sql_type in stored.items())
-    names = ", ".join(
-        f"to_timestamp({c.name}) AS {c.name}" if c.type == schema.WHEN else c.name for c in schema.JOBS.columns
-    )
-    return f"SELECT {names} FROM read_json({_file_list(states)}, columns = {{{types}}})"
+def _job_rows(states: Sequence[JobState]) -> pa.Table:
+    rows = [{column.name: _value(state, column) for column in schema.JOBS.columns} for state in states]
+    return to_table(schema.JOBS, rows)
+
+
+def _value(state: JobState, column: schema.Column) -> object:
+    value = getattr(state, column.name)
+    return datetime.fromtimestamp(value, UTC) if column.type == schema.WHEN and value is not None else value
 
 
 def _empty(table: schema.Table, names: Sequence[str]) -> str:

@@ -1,11 +1,28 @@
-"""What every test may rely on: a key that is no key, and no environment built by Ray."""
+"""What every test may rely on: a key that is no key, no environment built by Ray, and a bucket for whom asks."""
+
+from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
-from hypothesis import settings
+import pytest
+
+from tests.s3 import Bucket, S3Server, environment
 
 os.environ.setdefault("ANTHROPIC_API_KEY", "sk-test-0123456789abcdef")
 os.environ.pop("ANTHROPIC_BASE_URL", None)
 os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
-settings.register_profile("shared machine", deadline=None)  # how long an example takes says nothing here
-settings.load_profile("shared machine")
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    with S3Server() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server) -> Iterator[Bucket]:
+    """An empty bucket that this process and its children reach."""
+    bucket = s3_server.bucket()
+    with environment(bucket):
+        yield bucket

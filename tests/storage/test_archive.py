@@ -25,6 +25,7 @@ from polythink.storage.journal import encode
 from polythink.storage.rows import attempt_rows
 from polythink.storage.segments import Journal, SegmentRef, segments
 from polythink.storage.state import ArmProgress, JobState
+from tests.s3 import FINE, Bucket, Fault
 
 ROOT = Path(__file__).parents[2]
 SQL_TYPES = {
@@ -56,9 +57,10 @@ def read(finals: Sequence[Attempt]) -> list[Reading]:
     return [Reading(outcome="answered", answer="4", canonical_answer="4", correct=True) for _ in finals]
 
 
-def journal(archive: Archive, job_id: str, attempts: Sequence[Attempt]) -> SegmentRef:
+def journal(archive: Archive, job_id: str, *blocks: Sequence[Attempt]) -> SegmentRef:
     writer = Journal(archive, job_id).begin()
-    writer.append(attempts)
+    for attempts in blocks:
+        writer.append(attempts)
     writer.close()
     return writer.ref
 
@@ -91,15 +93,13 @@ ALL = (*schema.TABLES, schema.JOBS, schema.SPEND)
 
 
 @pytest.mark.parametrize("table", ALL, ids=lambda table: table.name)
-def test_views_over_an_empty_archive_have_the_columns_of_the_schema(tmp_path: Path, table: schema.Table) -> None:
-    archive = Archive(tmp_path / "none")
+def test_views_over_an_empty_archive_have_the_columns_of_the_schema(archive: Archive, table: schema.Table) -> None:
     assert described(archive, table.name) == columns_of(table)
     assert archive.sql(f"SELECT * FROM {table.name}").num_rows == 0
 
 
 @pytest.mark.parametrize("table", ALL, ids=lambda table: table.name)
-def test_views_over_rows_have_the_columns_of_the_schema(tmp_path: Path, table: schema.Table) -> None:
-    archive = Archive(tmp_path)
+def test_views_over_rows_have_the_columns_of_the_schema(archive: Archive, table: schema.Table) -> None:
     for stored in schema.TABLES:
         nulls = pa.Table.from_pylist([dict.fromkeys(stored.arrow.names)], schema=stored.arrow)
         archive.replace_part(stored, "j1", "all", nulls)
@@ -119,8 +119,7 @@ def test_every_parquet_file_carries_the_schema_version_and_no_partition_column(t
         assert "job_id" not in stored.names
 
 
-def test_a_segment_lands_as_attempts_and_traces_and_is_gone(tmp_path: Path) -> None:
-    archive = Archive(tmp_path)
+def test_a_segment_lands_as_attempts_and_traces_and_is_gone(archive: Archive) -> None:
     path = journal(
         archive, "j1", [attempt(0, "retry"), attempt(0, number=2), attempt(1, "failed"), attempt(2, "retry")]
     )
@@ -137,8 +136,7 @@ def test_a_segment_lands_as_attempts_and_traces_and_is_gone(tmp_path: Path) -> N
 
 
 KILLED = """
-    import os, sys
-    from pathlib import Path
+    import obstore, os, sys
     from polythink.storage import landing
     from polythink.storage.archive import Archive
     from polythink.storage.segments import segments
@@ -156,6 +154,8 @@ KILLED = """
 
     for name in ("open", "fsync", "link", "replace", "rename", "unlink"):
         setattr(os, name, dying(getattr(os, name)))
+    for name in ("get", "put", "delete"):
+        setattr(obstore, name, dying(getattr(obstore, name)))
     archive = Archive(sys.argv[1])
     landing.land(archive, "j1", segments(archive, "j1")[0], read)
 """
@@ -169,14 +169,14 @@ def rows_of(archive: Archive) -> list[dict[str, object]]:
     return rows
 
 
-def test_landing_killed_between_any_two_steps_and_run_again_leaves_each_row_once(tmp_path: Path) -> None:
-    whole = Archive(tmp_path / "whole")
+def test_landing_killed_between_any_two_steps_and_run_again_leaves_each_row_once(root: str) -> None:
+    whole = Archive(f"{root}/whole")
     kept = [attempt(0), attempt(1, "retry"), attempt(1, number=2)]
     landing.land(whole, "j1", journal(whole, "j1", kept), read)
     deaths = 0
     for steps in range(40):
-        archive = Archive(tmp_path / str(steps))
-        journal(archive, "j1", kept)
+        archive = Archive(f"{root}/{steps}")
+        journal(archive, "j1", kept[:2], kept[2:])
         script = [sys.executable, "-c", textwrap.dedent(KILLED), archive.root, str(steps)]
         died = subprocess.run(script, cwd=ROOT, check=False).returncode
         assert died in (0, 9)
@@ -199,8 +199,8 @@ def test_a_segment_of_damaged_lines_lands_what_can_be_read_and_counts_the_rest(t
     assert archive.sql("SELECT count(*) AS n FROM traces").to_pylist() == [{"n": 2}]
 
 
-def test_new_segments_never_take_the_name_of_a_landed_one(tmp_path: Path) -> None:
-    archive, names = Archive(tmp_path), []
+def test_new_segments_never_take_the_name_of_a_landed_one(archive: Archive) -> None:
+    names = []
     for index in range(3):
         path = journal(archive, "j1", [attempt(index)])
         names.append(path.name)
@@ -245,8 +245,7 @@ def test_an_archive_may_stand_in_a_folder_of_any_name(tmp_path: Path, folder: st
     assert archive.sql("SELECT job_id FROM jobs").to_pylist() == [{"job_id": "j1"}]
 
 
-def test_two_jobs_stand_side_by_side(tmp_path: Path) -> None:
-    archive = Archive(tmp_path)
+def test_two_jobs_stand_side_by_side(archive: Archive) -> None:
     for created, job_id in enumerate(("j1", "j10")):
         landing.land(archive, job_id, journal(archive, job_id, [attempt(0), attempt(1)][: created + 1]), read)
         archive.write_state(job_state(job_id, created_at=float(created)))
@@ -260,8 +259,7 @@ def test_two_jobs_stand_side_by_side(tmp_path: Path) -> None:
         archive.resolve("other")
 
 
-def test_a_state_comes_back_whole_and_its_times_are_timestamps(tmp_path: Path) -> None:
-    archive = Archive(tmp_path)
+def test_a_state_comes_back_whole_and_its_times_are_timestamps(archive: Archive) -> None:
     assert archive.state("j1") is None
     archive.write_state(job_state("j1"))
     assert archive.state("j1") == job_state("j1")
@@ -317,3 +315,15 @@ def test_a_column_that_a_part_is_too_old_to_have_reads_as_null(tmp_path: Path) -
     assert [row["error"] for row in both] == [0.1, None]
     shutil.rmtree(tmp_path / "tables/curves/job_id=new")
     assert archive.sql(query).to_pylist() == both[1:]
+
+
+def test_a_bucket_that_cannot_be_read_is_an_error_of_the_archive_and_a_wrong_query_is_not(bucket: Bucket) -> None:
+    archive = Archive(bucket.root)
+    landing.land(archive, "j1", journal(archive, "j1", [attempt(0)]), read)
+    bucket.plan = lambda _method, path, _before: Fault(status=403, reaches_server=False) if ".parquet" in path else FINE
+    with pytest.raises(ArchiveError, match=r"cannot read the tables of s3://bucket-\d+/an archive: PermissionDenied"):
+        archive.sql("SELECT * FROM traces")
+    assert archive.sql("SELECT count(*) AS n FROM problems").to_pylist() == [{"n": 0}], "a query reads what it names"
+    bucket.plan = lambda _method, _path, _before: FINE
+    with pytest.raises(duckdb.Error, match="nowhere"):
+        archive.sql("SELECT nowhere FROM traces")
