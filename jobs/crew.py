@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,7 @@ TAKE_S = 0.5  # seconds a worker waits for a first result before it answers empt
 FIRST_TASKS = 16  # of a pool, for a worker of which nothing is known yet
 FADING = 0.9  # of a rate, from one harvest to the next
 AHEAD_S = 3.0  # seconds for which a worker has tasks waiting: more than the driver is ever busy with other things
+APART = "apart"  # in place of a pool: tasks for a worker that holds nothing else
 MAX_DEATHS_IN_A_ROW = 5  # workers that die without one result in between
 
 
@@ -48,6 +50,12 @@ class _Member:
         wanted = max(FIRST_TASKS, math.ceil(AHEAD_S * self.starts_per_s.get(pool, 0.0)))
         return max(0, wanted - self.waiting[pool])
 
+    def give(self, tasks: Sequence[Task]) -> None:
+        """Hand it tasks."""
+        self.tasks.update((task.key, task) for task in tasks)
+        self.waiting.update(task.pool for task in tasks)
+        self.puts.append(self.actor.put.remote(list(tasks)))
+
     def learn(self, harvest: Harvest) -> None:
         """Take in how fast it starts tasks."""
         now = time.monotonic()
@@ -58,11 +66,19 @@ class _Member:
 
 
 @dataclass(frozen=True, slots=True)
+class Loss:
+    """A worker that died."""
+
+    tasks: list[Task]  # that it held
+    death: str  # which worker, and of what
+
+
+@dataclass(frozen=True, slots=True)
 class News:
     """What happened since last asked."""
 
     results: list[Result]
-    lost: list[Task]  # tasks of workers that died
+    losses: list[Loss]
     at_once: bool = False  # the results must be durable by the next call
 
 
@@ -85,37 +101,44 @@ class Crew:
         self._started = 0
         self._deaths_in_a_row = 0
         self._members = [self._start() for _ in range(workers)]
+        self._ward: _Member | None = None  # one more worker, for samples whose worker died
 
     def room(self) -> dict[str, int]:
         """How many tasks of each pool the workers can take now."""
-        return {pool.name: sum(member.room(pool.name) for member in self._members) for pool in self._pools}
+        room = {pool.name: sum(member.room(pool.name) for member in self._members) for pool in self._pools}
+        is_free = self._ward is not None and self._ward.is_open and not self._ward.tasks
+        return {**room, APART: 1 if is_free else 0}
 
     def send(self, pool: str, tasks: Sequence[Task]) -> None:
-        """Hand tasks of one pool out, evenly. There must be room for them."""
+        """Hand tasks of one pool out, evenly. There must be room for them; those that go apart may be any number."""
+        if pool == APART and self._ward:
+            self._ward.give(tasks)
+            return
         waiting = list(tasks)
         share = max(1, -(-len(waiting) // len(self._members)))
         while waiting:
-            member = max(self._members, key=lambda each: each.room(pool))
             portion, waiting = waiting[:share], waiting[share:]
-            member.tasks.update((task.key, task) for task in portion)
-            member.waiting[pool] += len(portion)
-            member.puts.append(member.actor.put.remote(portion))
+            max(self._members, key=lambda each: each.room(pool)).give(portion)
 
     def news(self) -> News:
         """Results and losses; waits a moment for some. Raises ClusterError where a worker cannot go on."""
-        pending = {member.ready: member for member in self._members}
+        everyone = self._everyone()
+        pending = {member.ready: member for member in everyone}
         first, _ = ray.wait(list(pending), num_returns=1, timeout=TAKE_S)
         ready, _ = ray.wait(list(pending), num_returns=len(pending), timeout=0) if first else ([], [])
         news = News([], [])
         for reference in ready:
             self._hear(pending[reference], news)
-        for member in self._members:
+        for member in everyone:
             _see_puts(member)
         return news
 
+    def _everyone(self) -> list[_Member]:
+        return self._members if self._ward is None else [*self._members, self._ward]
+
     def recall(self) -> list[Task]:
         """Take back every task not yet started. What is lost with a dead worker comes with the news instead."""
-        members = [member for member in self._members if member.is_open]
+        members = [member for member in self._everyone() if member.is_open]
         recalled: list[Task] = []
         for member in members:
             try:
@@ -135,7 +158,7 @@ class Crew:
         try:
             harvest: Harvest | None = ray.get(member.ready)
         except RayActorError as error:
-            news.lost.extend(self._replace(member, error))
+            news.losses.append(self._replace(member, error))
             return
         except RayTaskError as error:  # a worker that still lives but cannot go on
             raise ClusterError(f"{member.name} failed: {error}") from error
@@ -148,15 +171,19 @@ class Crew:
                 news.results.append(result)
         member.ready = member.actor.take.remote(TAKE_S)
 
-    def _replace(self, dead: _Member, error: Exception) -> list[Task]:
+    def _replace(self, dead: _Member, error: RayActorError) -> Loss:
         self._deaths_in_a_row += 1
         if self._deaths_in_a_row >= MAX_DEATHS_IN_A_ROW:
             raise ClusterError(f"{MAX_DEATHS_IN_A_ROW} workers died in a row; the last: {error}") from error
         ray.kill(dead.actor)
         for governor in self._governors:
             governor.forget.remote(f"{self._member.job}/{dead.name}")
-        self._members[self._members.index(dead)] = self._start()
-        return list(dead.tasks.values())
+        if dead is self._ward:
+            self._ward = self._start()
+        else:
+            self._members[self._members.index(dead)] = self._start()
+            self._ward = self._ward or self._start()
+        return Loss(list(dead.tasks.values()), f"{dead.name} died ({_cause(error)})")
 
     def _start(self) -> _Member:
         self._started += 1
@@ -164,6 +191,12 @@ class Crew:
         actor = Worker.remote()  # type: ignore[attr-defined]
         ready = actor.open.remote(name, self._endpoints, self._pools, self._member, self._workers, Driver.here())
         return _Member(name, actor, ready)
+
+
+def _cause(error: RayActorError) -> str:
+    """What Ray knows of a death, in a line."""
+    detail = re.search(r"Worker exit detail: (.+?)(?: Some common causes|$)", str(error), re.MULTILINE)
+    return (detail.group(1) if detail else str(error).strip().partition("\n")[0]).strip().rstrip(".")
 
 
 def _see_puts(member: _Member) -> None:

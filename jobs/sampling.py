@@ -8,11 +8,13 @@ from dataclasses import replace
 from typing import Protocol
 
 from polythink.jobs.control import Control
-from polythink.jobs.crew import News
+from polythink.jobs.crew import APART, Loss, News
 from polythink.jobs.keeper import Keeper
 from polythink.jobs.origin import is_simulated, mixture, set_apart
 from polythink.jobs.requests import Requests
+from polythink.jobs.scheduler import Due
 from polythink.jobs.standing import Standing
+from polythink.jobs.suspects import died
 from polythink.records import Attempt
 from polythink.storage.state import ArmProgress, JobState, Status
 from polythink.workers.tasks import Result, Task
@@ -106,7 +108,10 @@ class Sampling:
         now = time.time()
         sent = is_short = False
         for pool, room in self._crew.room().items():
-            tasks, is_complete = self._affordable(self._requests.arms_of(pool), room, now)
+            if pool == APART:
+                tasks, is_complete = self._suspects(room, now)
+            else:
+                tasks, is_complete = self._affordable(self._requests.arms_of(pool), room, now)
             is_short = is_short or not is_complete
             if tasks:
                 self._crew.send(pool, tasks)
@@ -121,12 +126,25 @@ class Sampling:
             due = self._scheduler.next_due(now, arm_ids)
             if due is None:
                 break
-            key = self._scheduler.grid.key(due.ordinal)
-            if not self._purse.reserve(self._requests.worst_case_usd(key)):
-                self._scheduler.put_back(due.ordinal)
+            task = self._afford(due, now)
+            if task is None:
                 return tasks, False
-            tasks.append(self._requests.task(key, due.number, now))
+            tasks.append(task)
         return tasks, True
+
+    def _suspects(self, most: int, now: float) -> tuple[list[Task], bool]:
+        """Tasks for samples that go apart from all others, and whether the cap had room for all of them."""
+        group = self._scheduler.next_suspects(now) if most else []
+        tasks = [task for due in group if (task := self._afford(due, now))]
+        return tasks, len(tasks) == len(group)
+
+    def _afford(self, due: Due, now: float) -> Task | None:
+        """The task for a sample that is due; None, and the sample is put back, if the cap has no room for it."""
+        key = self._scheduler.grid.key(due.ordinal)
+        if self._purse.reserve(self._requests.worst_case_usd(key)):
+            return self._requests.task(key, due.number, now)
+        self._scheduler.put_back(due.ordinal)
+        return None
 
     def _note_cap(self) -> None:
         """The cap is reached for good only when nothing in flight can still give money back."""
@@ -139,13 +157,23 @@ class Sampling:
     def _take_in(self) -> None:
         news = self._crew.news()
         kept = [attempt for result in news.results if (attempt := self._settle(result))]
+        kept += [attempt for loss in news.losses if (attempt := self._lose(loss))]
         durable = self._keeper.keep(kept)
         if news.at_once:
             durable += self._keeper.flush()
         for attempt in durable:
             self._count(attempt)
-        for task in news.lost:  # what it may have cost is not known, so it stays reserved
-            self._scheduler.put_back_key(task.key)
+
+    def _lose(self, loss: Loss) -> Attempt | None:
+        """A worker died. What its requests may have cost is not known, so it stays reserved.
+
+        Returns the attempt to be recorded of a sample that is set aside for it.
+        """
+        deaths = self._scheduler.lose([task.key for task in loss.tasks], loss.death)
+        if not deaths:
+            return None
+        (task,) = loss.tasks
+        return self._judge(died(task, deaths, time.time()))
 
     def _settle(self, result: Result) -> Attempt | None:
         attempt, failure = result.attempt, result.failure

@@ -3,7 +3,7 @@
 owed -> out -> done
          |  -> waiting -> out ...        a failure that may pass
          |  -> done (failed)             a failure that will not, or the last strike
-         |  -> owed                      its worker died
+         |  -> suspect -> out ...        its worker died: it goes apart from all others (suspects.py)
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from operator import itemgetter
 
 from polythink.jobs.backoff import backoff_s
 from polythink.jobs.grid import DoneSet, Grid
+from polythink.jobs.suspects import Suspects
 from polythink.records import Attempt, SampleKey
 from polythink.workers.tasks import Result
 
@@ -42,6 +43,7 @@ class Scheduler:
             arm_id: _Queue(ordinal for ordinal in done.missing(n, arms) if ordinal not in self._out)
             for n, arm_id in enumerate(grid.arm_ids)
         }
+        self._suspects = Suspects()
         self._attempts = dict(earlier_attempts)  # ordinal -> attempts made, of unfinished samples that had any
         self._strikes: dict[int, int] = {}
         self._max_strikes = max_strikes
@@ -76,11 +78,32 @@ class Scheduler:
         self._out.add(ordinal)
         return True
 
+    def next_suspects(self, now: float) -> list[Due]:
+        """Samples to send to a worker of their own, which then are out; none if none are due."""
+        group = self._suspects.next_group(now)
+        self._out.update(group)
+        return [Due(ordinal, self._attempts.get(ordinal, 0) + 1) for ordinal in group]
+
+    def lose(self, keys: Iterable[SampleKey], death: str) -> tuple[str, ...]:
+        """A worker died with these samples, in the way that `death` says: they are owed again, apart from all others.
+
+        If there was but one and it is certain to be to blame, it stays out, for its result is the caller's to make:
+        returned is how its workers died. Empty otherwise.
+        """
+        lost = [ordinal for key in keys if (ordinal := self.grid.ordinal(key)) is not None and ordinal in self._out]
+        if self._suspects.accuse(lost, death):
+            return self._suspects.deaths(lost[0])
+        self._out.difference_update(lost)
+        return ()
+
     def put_back(self, ordinal: int) -> None:
-        """A sample that could not be sent after all, or whose worker died, is owed again at once."""
+        """A sample that could not be sent after all is owed again at once."""
         if ordinal in self._out:
             self._out.remove(ordinal)
-            self._queue(ordinal).returned.append(ordinal)
+            if ordinal in self._suspects:
+                self._suspects.hold(ordinal, 0.0)
+            else:
+                self._queue(ordinal).returned.append(ordinal)
 
     def put_back_key(self, key: SampleKey) -> None:
         """The same, by the sample's key."""
@@ -99,12 +122,17 @@ class Scheduler:
         self._out.discard(ordinal)
         attempt = self._judged(ordinal, result, may_give_up)
         if attempt.is_final:
+            self._suspects.clear(ordinal)
             self.done.add(ordinal)
             self._attempts.pop(ordinal, None)
             self._strikes.pop(ordinal, None)
         else:
             self._attempts[ordinal] = attempt.number
-            heapq.heappush(self._queue(ordinal).waiting, (now + self._delay(ordinal, result), ordinal))
+            due = now + self._delay(ordinal, result)
+            if ordinal in self._suspects:
+                self._suspects.hold(ordinal, due)
+            else:
+                heapq.heappush(self._queue(ordinal).waiting, (due, ordinal))
         return attempt
 
     def _queue(self, ordinal: int) -> _Queue:
@@ -130,7 +158,7 @@ class _Queue:
     """The samples of one arm that are to be sent."""
 
     def __init__(self, owed: Iterator[int]) -> None:
-        self.returned: list[int] = []  # lost with a worker, or drawn and not affordable
+        self.returned: list[int] = []  # drawn and not sent after all
         self.waiting: list[tuple[float, int]] = []  # (when due, ordinal)
         self._owed = owed  # each ordinal comes out once, for its first attempt in this run
         self._first: int | None = None

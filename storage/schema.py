@@ -113,7 +113,7 @@ ATTEMPTS = Table(
             "error_type",
             TEXT,
             "",
-            "the API's error.type, or connection_error, timeout_error, cut_stream, malformed_stream",
+            "the API's error.type, or connection_error, timeout_error, cut_stream, malformed_stream, worker_died",
         ),
         Column("error_message", TEXT, "", "the API's message"),
         Column("stop_reason", TEXT, "", "as returned by the API"),

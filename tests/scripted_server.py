@@ -21,6 +21,7 @@ class Request:
 
     headers: dict[str, str]  # names in lower case
     body: dict[str, Any]
+    port: int  # of the client
 
     @property
     def sample(self) -> str:
@@ -125,7 +126,8 @@ class ScriptedServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            while (request := await _read(reader)) is not None:
+            port = int(writer.get_extra_info("peername")[1])
+            while (request := await _read(reader, port)) is not None:
                 self.requests.append(request)
                 reply = self._script(request)
                 _write(writer, reply)
@@ -139,7 +141,7 @@ class ScriptedServer:
             writer.close()
 
 
-async def _read(reader: asyncio.StreamReader) -> Request | None:
+async def _read(reader: asyncio.StreamReader, port: int) -> Request | None:
     try:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     except asyncio.IncompleteReadError:  # the client has gone
@@ -147,7 +149,7 @@ async def _read(reader: asyncio.StreamReader) -> Request | None:
     lines = [line.partition(":") for line in head.split("\r\n")[1:] if line]
     headers = {name.lower(): value.strip() for name, _, value in lines}
     body = await reader.readexactly(int(headers.get("content-length", 0)))
-    return Request(headers=headers, body=json.loads(body or b"{}"))
+    return Request(headers=headers, body=json.loads(body or b"{}"), port=port)
 
 
 def _write(writer: asyncio.StreamWriter, reply: Reply) -> None:

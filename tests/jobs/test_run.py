@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -20,6 +19,7 @@ from polythink.simulator.process import SimulatorProcess
 from polythink.storage.archive import Archive
 from polythink.storage.segments import segments
 from polythink.storage.state import JobState
+from tests.processes import descendants, is_alive, workers_of
 from tests.running import EXACTLY_ONCE, job_file, meter, one_row, run
 
 ROOT = Path(__file__).parents[2]
@@ -177,39 +177,10 @@ def test_a_worker_killed_in_the_middle_costs_no_sample(tmp_path: Path) -> None:
         assert meter(simulator.base_url)["requests"] <= 120 + 8
 
 
-def workers_of(ancestor: int) -> list[int]:
-    """Processes of our Worker actor below a process."""
-    return [pid for pid in descendants(ancestor) if b"ray::Worker" in command_of(pid)]
-
-
-def command_of(pid: int) -> bytes:
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    return b""
-
-
-def descendants(ancestor: int) -> list[int]:
-    parents: dict[int, int] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-    found, fresh = list[int](), [ancestor]
-    while fresh:
-        fresh = [pid for pid, parent in parents.items() if parent in fresh]
-        found += fresh
-    return found
-
-
 def started_driver(archive: Archive, path: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "tests.running", str(archive.root), str(path)], cwd=ROOT, start_new_session=True
     )
-
-
-def is_alive(pid: int) -> bool:
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return False
 
 
 def test_a_driver_killed_twice_pays_only_for_what_was_in_flight(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from polythink.storage.archive import Archive
+from tests.processes import owner_of
 from tests.running import EXACTLY_ONCE, job_file, one_row, run
 from tests.scripted_server import Reply, Request, ScriptedServer, message_events, refusal, streamed
 
@@ -68,6 +70,29 @@ def test_a_server_that_never_works_costs_each_sample_its_retries_and_no_more(tmp
         "n": 2,
         "attempts": 1 + retries,
     }
+
+
+def test_the_one_sample_that_kills_its_workers_is_set_aside_and_hundreds_of_innocents_go_on(tmp_path: Path) -> None:
+    killed: list[int] = []
+
+    def script(request: Request) -> Reply:
+        if request.sample.startswith("evil-plain-7_"):
+            killed.append(owner_of(request.port, os.getpid()))
+            os.kill(killed[-1], signal.SIGKILL)
+        return WHOLE
+
+    archive = Archive(tmp_path / "archive")
+    with ScriptedServer(script) as server:
+        problems = ("evil", *(f"good{n}" for n in range(29)))
+        state, _ = run(archive, job_file(tmp_path, server.base_url, problems=problems, samples=20, concurrency=16))
+        asked = Counter(request.sample for request in server.requests)
+    assert (state.status, state.done, state.failed) == ("done", 600, 1)
+    assert one_row(archive, EXACTLY_ONCE) == {"rows": 600, "samples": 600, "failed": 1}
+    set_aside = "SELECT sample_index, error_type, error_message AS why FROM traces WHERE outcome = 'failed'"
+    row = one_row(archive, set_aside)
+    assert (row["sample_index"], row["error_type"]) == (7, "worker_died")
+    assert 2 <= len(set(killed)) == row["why"].count("died (") <= 4
+    assert max(asked.values()) == len(killed)
 
 
 def test_an_endless_outage_costs_no_sample_its_life_and_stops_the_run_resumably(tmp_path: Path) -> None:

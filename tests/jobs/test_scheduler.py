@@ -58,6 +58,7 @@ class AnyRun(RuleBasedStateMachine):
         self.scheduler = Scheduler(self.grid, done_set, earlier_attempts=self.tried, max_strikes=STRIKES, seed=1)
         self.out: dict[int, int] = {}  # ordinal -> number of the attempt it is out for
         self.strikes: dict[int, int] = {}
+        self.suspects: dict[int, int] = {}  # ordinal -> workers that died with it
         self.now = 0.0
 
     @rule(seconds=st.floats(0, 70))
@@ -71,6 +72,7 @@ class AnyRun(RuleBasedStateMachine):
             if due is None:
                 return
             assert due.ordinal not in self.out, "with a worker already"
+            assert due.ordinal not in self.suspects, "among others"
             assert due.ordinal not in self.finished
             assert due.number == self.tried.get(due.ordinal, 0) + 1
             self.out[due.ordinal] = due.number
@@ -92,12 +94,24 @@ class AnyRun(RuleBasedStateMachine):
         if attempt.is_final:
             self.finished.add(ordinal)
 
+    @rule()
+    def send_suspects(self) -> None:
+        for due in self.scheduler.next_suspects(self.now):
+            assert due.ordinal in self.suspects and due.ordinal not in self.out
+            assert due.number == self.tried.get(due.ordinal, 0) + 1
+            self.out[due.ordinal] = due.number
+
     @rule(data=st.data())
     def lose_a_worker(self, data: st.DataObject) -> None:
-        if self.out:
-            ordinal = data.draw(st.sampled_from(sorted(self.out)))
+        if not self.out:
+            return
+        lost = data.draw(st.sets(st.sampled_from(sorted(self.out)), min_size=1))
+        deaths = self.scheduler.lose([self.grid.key(ordinal) for ordinal in lost], "again")
+        for ordinal in lost:
+            self.suspects[ordinal] = self.suspects.get(ordinal, 0) + 1
+        assert deaths == (("again",) * self.suspects[min(lost)] if len(lost) == 1 < self.suspects[min(lost)] else ())
+        for ordinal in lost if not deaths else ():
             del self.out[ordinal]
-            self.scheduler.put_back_key(self.grid.key(ordinal))
 
     @rule(data=st.data())
     def hear_of_a_finished_sample_again(self, data: st.DataObject) -> None:
@@ -121,6 +135,8 @@ class AnyRun(RuleBasedStateMachine):
         left = set()
         while due := self.scheduler.next_due(self.now, ["a"]):
             left.add(due.ordinal)
+        while group := self.scheduler.next_suspects(self.now):
+            left.update(due.ordinal for due in group)
         assert left == set(range(len(self.grid))) - self.finished
 
 

@@ -1,0 +1,47 @@
+"""Processes of this machine, for tests that kill some of them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+
+def workers_of(ancestor: int) -> list[int]:
+    """Processes of our Worker actor below a process."""
+    return [pid for pid in descendants(ancestor) if b"ray::Worker" in command_of(pid)]
+
+
+def command_of(pid: int) -> bytes:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
+
+
+def descendants(ancestor: int) -> list[int]:
+    parents: dict[int, int] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+    found, fresh = list[int](), [ancestor]
+    while fresh:
+        fresh = [pid for pid, parent in parents.items() if parent in fresh]
+        found += fresh
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def owner_of(port: int, ancestor: int) -> int:
+    """The process below another that holds the local end of a connection from this port."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    (inode,) = [row[9] for row in rows if int(row[1].rpartition(":")[2], 16) == port]
+    for pid in descendants(ancestor):
+        with contextlib.suppress(OSError):
+            if any(os.readlink(handle) == f"socket:[{inode}]" for handle in Path(f"/proc/{pid}/fd").iterdir()):
+                return pid
+    raise LookupError(f"nobody holds port {port}")
