@@ -97,7 +97,8 @@ async def ours(base_url: str, concurrency: int) -> AsyncIterator[Generate]:
     from polythink.storage.archive import Archive
     from polythink.storage.landing import land
     from polythink.storage.segments import Journal
-    from polythink.workers.sampling import attempt, make_client
+    from polythink.workers.clients import make_client
+    from polythink.workers.sampling import attempt
     from polythink.workers.tasks import Endpoint, Task
 
     endpoint = Endpoint(name="bench", base_url=base_url)

@@ -18,6 +18,7 @@ from polythink.jobs.arms import place_arms
 from polythink.jobs.overrides import merged, redirected
 from polythink.jobs.problem_list import PlacedRow, RowIssues, find_files, read_problems
 from polythink.jobs.prompt import named_fields, render_template
+from polythink.jobs.providers import check_providers
 from polythink.jobs.spec import Job
 from polythink.jobs.spec_checks import (
     check_answer,
@@ -112,6 +113,7 @@ class _Checks:
     def findings(self) -> Iterator[Finding | SpecIssue]:
         yield from check_arms(self._arms, self._unusable)
         yield from check_endpoints(self._job, self._arms, self._unusable)
+        yield from check_providers(self._job, self._unusable)
         yield from check_answer(self._job)
         yield from check_select(self._job)
         yield from self._check_grade()

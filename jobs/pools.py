@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from polythink import facts
+from polythink.jobs.spec_parts import Endpoint
 from polythink.jobs.workload import Workload
 from polythink.records import Arm
 from polythink.workers.governor import PoolSpec
@@ -17,6 +18,13 @@ def pool_name(arm: Arm) -> str:
     return f"{arm.endpoint}/{model.model_class if model else arm.model}"
 
 
+def _account(endpoint: Endpoint) -> str:
+    """What limits are granted to, as far as a job tells."""
+    place = (endpoint.base_url, endpoint.region, endpoint.project, endpoint.resource, endpoint.workspace)
+    said = " ".join(filter(None, place)) or "default"
+    return f"{endpoint.provider} {said} {endpoint.key_variable or 'own credentials'}"
+
+
 def pools(work: Workload) -> list[PoolSpec]:
     """Every pool of a job. Jobs on one cluster share a pool where address, key and model class are the same."""
     found: dict[str, PoolSpec] = {}
@@ -27,7 +35,7 @@ def pools(work: Workload) -> list[PoolSpec]:
         found[name] = PoolSpec(
             name=name,
             endpoint=arm.endpoint,
-            actor=f"governor {endpoint.base_url or 'default'} {endpoint.api_key_env} {model_class}",
+            actor=f"governor {_account(endpoint)} {model_class}",
             rules=Rules(limits=endpoint.limits_per_minute, leave=endpoint.share_left),
         )
     return list(found.values())

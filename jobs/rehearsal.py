@@ -56,7 +56,8 @@ def _simulated(endpoint: Endpoint, base_url: str, variable: str, time_scale: flo
         f"{dimension}_per_minute": max(1, round(limit * time_scale))
         for dimension, limit in endpoint.limits_per_minute.items()
     }
-    return endpoint.model_copy(update={"base_url": base_url, "api_key_env": variable, **scaled})
+    elsewhere = dict.fromkeys(("region", "project", "resource", "workspace")) | {"provider": "anthropic", "models": {}}
+    return endpoint.model_copy(update={**elsewhere, "base_url": base_url, "api_key_env": variable, **scaled})
 
 
 def _unknown_model(arm_id: str, model: str) -> SpecIssue:

@@ -26,8 +26,14 @@ def endpoints(work: Workload) -> dict[str, Endpoint]:
     return {
         name: Endpoint(
             name=name,
+            provider=spec.provider,
             base_url=spec.base_url,
-            api_key_env=spec.api_key_env,
+            api_key_env=spec.key_variable,
+            region=spec.region,
+            project=spec.project,
+            resource=spec.resource,
+            workspace=spec.workspace,
+            models=spec.models,
             timeout_s=work.job.timeout_s,
             prices=(spec.prices.input, spec.prices.output) if spec.prices else None,
         )

@@ -11,9 +11,11 @@ from pydantic_core import PydanticCustomError
 
 from polythink.records import AnswerRule, Equivalence, Reasoning
 from polythink.workers.leases import Dimension
+from polythink.workers.tasks import Provider
 
 SLUG = r"^[a-z0-9][a-z0-9._-]{0,47}$"
 DEFAULT_ENDPOINT = "default"
+SDK_KEY_VARIABLE = "ANTHROPIC_API_KEY"
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PERCENTAGE = re.compile(r"\d{1,2}(\.\d+)?%")
 _URL = re.compile(r"https?://[^\s/?#]+[^\s?#]*")
@@ -272,11 +274,24 @@ def _percentage(value: str) -> str:
 class Endpoint(Model):
     """A server that speaks the Messages API, and the credential for it."""
 
-    base_url: Annotated[str, AfterValidator(_plain_url)] | None = Field(
-        default=None, description="null: $ANTHROPIC_BASE_URL, else the public API"
+    provider: Provider = Field(
+        default="anthropic",
+        description="anthropic (or any server of its API), aws, bedrock, bedrock_mantle, foundry, google_cloud, vertex",
     )
-    api_key_env: Annotated[str, AfterValidator(_env_name)] = Field(
-        default="ANTHROPIC_API_KEY", description="NAME of the environment variable with the key, never the key itself"
+    region: Text | None = Field(default=None, description="of aws, bedrock, bedrock_mantle, google_cloud, vertex")
+    project: Text | None = Field(default=None, description="of google_cloud, vertex")
+    resource: Text | None = Field(default=None, description="of foundry")
+    workspace: Text | None = Field(default=None, description="id, of aws, google_cloud")
+    models: dict[Text, Text] = Field(
+        default_factory=dict, description="what models are called here, as in {claude-haiku-4-5: its id here}"
+    )
+    base_url: Annotated[str, AfterValidator(_plain_url)] | None = Field(
+        default=None, description="null: $ANTHROPIC_BASE_URL, else the public API; of a cloud provider, its own"
+    )
+    api_key_env: Annotated[str, AfterValidator(_env_name)] | None = Field(
+        default=None,
+        description="NAME of the environment variable with the key, never the key itself; null: ANTHROPIC_API_KEY, "
+        "or a cloud provider's own credentials",
     )
     requests_per_minute: Count | None = Field(
         default=None, description="limit of our own, for each model class; null: what the server says"
@@ -287,6 +302,11 @@ class Endpoint(Model):
         default="0%", description="share of every limit that is left to others, as in 20%"
     )
     prices: EndpointPrices | None = Field(default=None, description="of models for which none is known")
+
+    @property
+    def key_variable(self) -> str | None:
+        """The environment variable with the key; None where the provider looks for its own credentials."""
+        return self.api_key_env or (SDK_KEY_VARIABLE if self.provider == "anthropic" else None)
 
     @property
     def limits_per_minute(self) -> dict[Dimension, int]:

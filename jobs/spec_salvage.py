@@ -102,7 +102,8 @@ def _mend(kept: dict[Any, Any], details: ErrorDetails) -> Loc | None:
         _remove(kept, _plain(loc))
         return None
     if loc[-1] == "[key]":
-        return _rename(kept, _plain(loc[:-1]), is_endpoint=loc[0] == "endpoint")
+        place = _plain(loc[:-1])
+        return _rename(kept, place, is_endpoint=place[0] == "endpoint" and len(place) == 2)
     if details["type"] == "missing" and _pattern(loc) not in _STAND_INS:
         loc = loc[:-1]
     _put(kept, loc)

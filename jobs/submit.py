@@ -20,6 +20,7 @@ from polythink.jobs.follow import look
 from polythink.jobs.head import Head, Say, jobs_api, known_head, local_head
 from polythink.jobs.liveness import SUBMISSION_VARIABLE
 from polythink.jobs.load import LoadedJob
+from polythink.jobs.providers import credential_variables
 from polythink.jobs.ray_jobs import cluster_errors
 from polythink.jobs.spec_parts import Endpoint
 from polythink.jobs.workload import Workload, store
@@ -82,7 +83,7 @@ def pin_base_url(loaded: LoadedJob, environment: Mapping[str, str]) -> LoadedJob
 
 
 def _pinned(endpoint: Endpoint, url: str) -> Endpoint:
-    if endpoint.base_url is not None:
+    if endpoint.base_url is not None or endpoint.provider != "anthropic":
         return endpoint
     try:
         return Endpoint.model_validate(endpoint.model_dump() | {"base_url": url})
@@ -129,7 +130,7 @@ def _target(address: str | None, loaded: LoadedJob, say: Say) -> _Target:
 
 def _check_keys(head: Head, loaded: LoadedJob) -> None:
     """Raises ClusterError if this shell has a key that the job needs and the head was started without."""
-    needed = {endpoint.api_key_env for endpoint in loaded.job.endpoints.values()}
+    needed = {name for endpoint in loaded.job.endpoints.values() for name in credential_variables(endpoint)}
     lacking = sorted(needed & set(os.environ) - set(head.variables))
     if lacking:
         raise ClusterError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -106,12 +107,31 @@ class ModelFacts:
 
 
 def find(model: str) -> ModelFacts | None:
-    """The facts of a model by id or alias; None for a model not known here.
+    """The facts of a model by id or alias, or by the id that a cloud provider gives it; None for one not known here.
 
     >>> find("claude-haiku-4-5-20251001") is find("claude-haiku-4-5")
     True
+    >>> find("us.anthropic.claude-haiku-4-5-20251001-v1:0") is find("claude-haiku-4-5")
+    True
+    >>> find("claude-haiku-4-5@20251001") is find("claude-haiku-4-5")
+    True
     """
-    return _by_name().get(model)
+    return _by_name().get(model) or _by_name().get(_plain_name(model))
+
+
+# An Amazon id: anthropic.claude-..., with a region or `global.` in front, a version behind, or as an ARN that names it.
+_AMAZON = re.compile(
+    r"(?:arn:aws[a-z-]*:bedrock:[^/]*/)?(?:[a-z0-9-]+\.)?anthropic\.(claude-[a-z0-9-]+?)(?:-v\d+(?::\w+)*)?"
+)
+# A Google id: claude-...@date, also with the publisher's path in front.
+_GOOGLE = re.compile(r"(?:(?:.*/)?publishers/anthropic/models/)?(claude-[a-z0-9-]+)(?:@(?:\d{8}|default|latest))?")
+_DATE = re.compile(r"-\d{8}")
+
+
+def _plain_name(model: str) -> str:
+    """A cloud provider's id without what it adds to the model's name; other ids as they are."""
+    added = _AMAZON.fullmatch(model) or _GOOGLE.fullmatch(model)
+    return _DATE.sub("", added[1]) if added and added[1] != model else model
 
 
 def all_models() -> tuple[ModelFacts, ...]:

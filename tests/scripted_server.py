@@ -1,4 +1,4 @@
-"""A server that answers `POST /v1/messages` from a script: any status, any stream, cut or reset anywhere."""
+"""A server that answers requests for messages from a script: any status, any stream, cut or reset anywhere."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ class Request:
     """What the server was asked."""
 
     headers: dict[str, str]  # names in lower case
-    body: dict[str, Any]
+    body: dict[str, Any]  # empty if it was no JSON
     port: int  # of the client
+    method: str
+    path: str
 
     @property
     def sample(self) -> str:
@@ -149,7 +151,10 @@ async def _read(reader: asyncio.StreamReader, port: int) -> Request | None:
     lines = [line.partition(":") for line in head.split("\r\n")[1:] if line]
     headers = {name.lower(): value.strip() for name, _, value in lines}
     body = await reader.readexactly(int(headers.get("content-length", 0)))
-    return Request(headers=headers, body=json.loads(body or b"{}"), port=port)
+    method, path, _ = head.partition("\r\n")[0].split(" ")
+    is_json = headers.get("content-type", "").startswith("application/json")
+    parsed = json.loads(body) if body and is_json else {}
+    return Request(headers=headers, body=parsed, port=port, method=method, path=path)
 
 
 def _write(writer: asyncio.StreamWriter, reply: Reply) -> None:

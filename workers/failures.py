@@ -18,7 +18,7 @@ from polythink.workers.tasks import Disposition, Failure
 
 _SPEND_CODES = frozenset({"enforced_spend_limit_reached", "contract_spend_limit_reached"})
 _SPEND_WORDS = ("credit balance is too low", "specified api usage limits", "specified workspace api usage limits")
-_RETRIED_STATUSES = frozenset({408, 409, 429})
+_RETRIED_STATUSES = frozenset({408, 409, 424, 429})  # 424: the model behind Amazon Bedrock failed
 _STOPPING_STATUSES = frozenset({401, 402, 403})
 _STATUS_OF_STREAMED = {
     "overloaded_error": 529,
@@ -31,8 +31,14 @@ _STATUS_OF_STREAMED = {
     "permission_error": 403,
     "not_found_error": 404,
     "request_too_large": 413,
+    "validationException": 400,  # from here on: Amazon Bedrock's, as they come within a stream
+    "throttlingException": 429,
+    "serviceUnavailableException": 503,
+    "modelTimeoutException": 504,
 }
 DEFAULT_RETRY_AFTER_S = 5.0
+_CREDENTIAL_LIBRARIES = frozenset({"botocore", "google"})
+_PASSING_KINDS = frozenset({"HTTPClientError", "ConnectionError", "TransportError"})  # the way there failed
 
 
 def classify_exception(error: BaseException) -> Failure | None:
@@ -47,28 +53,55 @@ def classify_exception(error: BaseException) -> Failure | None:
         case MalformedEventError() | OversizedEventError() | httpx2.DecodingError():
             return Failure(disposition="retry", error_type="malformed_stream", message=str(error))
         case anthropic.AnthropicError():
-            return Failure(disposition="stop_job", error_type="client_error", message=str(error))
+            return client_failure(str(error))
         case _:
-            return None
+            return _of_credentials(error)
+
+
+def client_failure(message: str) -> Failure:
+    """What keeps requests from being made at all."""
+    return Failure(disposition="stop_job", error_type="client_error", message=message)
+
+
+def _of_credentials(error: BaseException) -> Failure | None:
+    """Of the clouds' own libraries, which are asked for credentials: what may pass, and what will not."""
+    library = type(error).__module__.partition(".")[0]
+    if library not in _CREDENTIAL_LIBRARIES:
+        return None
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    may_pass = bool(kinds & _PASSING_KINDS) or getattr(error, "retryable", False) is True
+    return _unreached("connection_error", error) if may_pass else client_failure(f"no credentials: {error}")
 
 
 def classify_reply(status: int, body: Any, headers: Mapping[str, str], fallback: str = "") -> Failure:
     """The failure a reply with an error status stands for."""
-    error = body.get("error") if isinstance(body, Mapping) else None
-    error = error if isinstance(error, Mapping) else {}
+    error = _error_in(body)
     message = str(error.get("message") or fallback or f"HTTP {status}")
+    kind = error.get("type") or headers.get("x-amzn-errortype", "").partition(":")[0] or error.get("status")
     details = error.get("details")
     code = details.get("error_code") if isinstance(details, Mapping) else None
     limited = status == 429 and code not in _SPEND_CODES
     return Failure(
         disposition=_disposition(status, code, message),
-        error_type=str(error.get("type") or f"http_{status}"),
+        error_type=str(kind or f"http_{status}"),
         message=message,
         http_status=status,
         error_code=code if isinstance(code, str) else None,
         limited=limited,
         retry_after_s=_retry_after(headers) if limited else None,
     )
+
+
+def _error_in(body: Any) -> Mapping[str, Any]:
+    """What an error body says: {"error": {...}} as the API has it, in a list as Google may send it, or {"message": ...}
+    alone as Amazon does.
+    """
+    if isinstance(body, list) and body:
+        body = body[0]
+    if not isinstance(body, Mapping):
+        return {}
+    error = body.get("error")
+    return error if isinstance(error, Mapping) else {"message": body.get("message") or error or body.get("detail")}
 
 
 def classify_streamed(body: Mapping[str, Any]) -> Failure:

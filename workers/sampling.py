@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import gc
 import json
-import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
-from functools import cache
+from typing import Any, Protocol
 
 import anthropic
 import httpx2
+from anthropic._base_client import AsyncAPIClient
 
 from polythink.records import Attempt, AttemptStatus
+from polythink.workers.clients import NO_KEY, Client
 from polythink.workers.failures import CUT_STREAM, classify_exception, classify_streamed
 from polythink.workers.patience import Patience
 from polythink.workers.prices import price
 from polythink.workers.replies import Reply
-from polythink.workers.sse import EventReader
+from polythink.workers.sse import Event, EventReader
 from polythink.workers.tasks import Endpoint, Failure, Result, Task
 
 SIMULATOR_HEADER = "x-polythink-simulator"
+REQUEST_ID_HEADERS = ("request-id", "x-amzn-requestid", "x-request-id")  # the API's; Amazon's; what gateways send
 IDLE_TIMEOUT_S = 300.0  # between two bytes; the API pings far more often
 LAST_BYTE_S = 5.0  # that a reply may take to end once its message is whole
-CONNECT_TIMEOUT_S = 30.0
-SDK_KEY_ENV = "ANTHROPIC_API_KEY"
-NO_KEY = "none"  # what is sent to a server that needs no key
 
 HIDDEN = "; it was thinking out of sight, and that is not in the estimate of its output"
 _REQUEST_OPTIONS: anthropic.RequestOptions = {"headers": {"accept-encoding": "identity"}, "max_retries": 0}
@@ -34,47 +32,26 @@ _REQUEST_OPTIONS: anthropic.RequestOptions = {"headers": {"accept-encoding": "id
 OnHeaders = Callable[[int, Mapping[str, str]], None]  # HTTP status, reply headers (looked up in any case)
 
 
-def make_client(endpoint: Endpoint, connections: int) -> anthropic.AsyncAnthropic:
-    """A client for `connections` streams at once. Retries are ours, so the SDK makes none.
-
-    A server of the user's own may need no key; the SDK then still wants a word to send. Where the job names a variable
-    of its own, no other credential is taken in its place.
-    """
-    _spare_what_is_loaded()
-    base_url = endpoint.base_url or os.environ.get("ANTHROPIC_BASE_URL")
-    absent = None if endpoint.api_key_env == SDK_KEY_ENV else ""  # None: the SDK looks for what else it knows
-    key = os.environ.get(endpoint.api_key_env) or (NO_KEY if base_url else absent)
-    return anthropic.AsyncAnthropic(
-        api_key=key,
-        base_url=base_url,
-        max_retries=0,
-        timeout=httpx2.Timeout(None, connect=CONNECT_TIMEOUT_S),  # the rest is for `Patience`
-        http_client=anthropic.DefaultAioHttpClient(
-            limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
-        ),
-    )
-
-
-@cache
-def _spare_what_is_loaded() -> None:
-    """Once in a process: the collector need not walk the modules again and again, a quarter of a request's cost."""
-    gc.collect()
-    gc.freeze()
-
-
-async def attempt(
-    client: anthropic.AsyncAnthropic, endpoint: Endpoint, task: Task, on_headers: OnHeaders | None = None
-) -> Result:
+async def attempt(client: Client, endpoint: Endpoint, task: Task, on_headers: OnHeaders | None = None) -> Result:
     """Make one request and say what came of it. Raises only what is not the network's or the API's doing.
 
     `on_headers` is called once, as soon as the reply's head is in, of an error reply too; never if no reply comes.
     """
     started_at = time.time()
     exchange = _Exchange(on_headers)
-    failure = await _exchange(client, endpoint, task, exchange)
+    if client.sdk is None:
+        failure = client.failure
+    else:
+        failure = await _exchange(client.sdk, endpoint, task, exchange)
     if failure is not None:
-        failure = _without_key(failure, client.api_key)
+        failure = _without_key(failure, client.key)
     return Result(attempt=_record(endpoint, task, exchange, failure, started_at), failure=failure)
+
+
+class _Events(Protocol):
+    """What makes events of bytes. Raises MalformedEventError or OversizedEventError."""
+
+    def feed(self, chunk: bytes) -> list[Event]: ...
 
 
 class _Exchange:
@@ -94,15 +71,10 @@ class _Exchange:
             self._on_headers(status, headers)
 
 
-async def _exchange(
-    client: anthropic.AsyncAnthropic, endpoint: Endpoint, task: Task, exchange: _Exchange
-) -> Failure | None:
-    if not (client.api_key or client.auth_token or client.credentials):
-        missing = f"no API key: set {endpoint.api_key_env} where the workers run"
-        return Failure(disposition="stop_job", error_type="client_error", message=missing)
+async def _exchange(client: AsyncAPIClient, endpoint: Endpoint, task: Task, exchange: _Exchange) -> Failure | None:
     try:
         async with Patience(whole_s=endpoint.timeout_s, idle_s=IDLE_TIMEOUT_S) as patience:
-            await _stream(client, task, exchange, patience)
+            await _stream(client, _body(endpoint, task), exchange, patience)
     except Exception as error:  # becomes a value here, if it is the network's or the API's
         if isinstance(error, anthropic.APIStatusError):
             exchange.begin_reply(error.status_code, error.response.headers)
@@ -117,8 +89,13 @@ async def _exchange(
     return replace(failure, message=failure.message + HIDDEN) if exchange.reply.hides_thinking() else failure
 
 
-async def _stream(client: anthropic.AsyncAnthropic, task: Task, exchange: _Exchange, patience: Patience) -> None:
-    body = {**task.body, "metadata": {"user_id": task.sample_id}, "stream": True}
+def _body(endpoint: Endpoint, task: Task) -> dict[str, Any]:
+    model = task.body["model"]
+    named = endpoint.models.get(model, model)
+    return {**task.body, "model": named, "metadata": {"user_id": task.sample_id}, "stream": True}
+
+
+async def _stream(client: AsyncAPIClient, body: dict[str, Any], exchange: _Exchange, patience: Patience) -> None:
     response = await client.post(
         "/v1/messages",
         body=body,
@@ -135,7 +112,7 @@ async def _stream(client: anthropic.AsyncAnthropic, task: Task, exchange: _Excha
 
 
 async def _read(response: httpx2.Response, exchange: _Exchange, patience: Patience) -> None:
-    reply, events = exchange.reply, EventReader()
+    reply, events = exchange.reply, _reader(response)
     async for chunk in _chunks(response):
         patience.heard()
         for event, data in events.feed(chunk):
@@ -144,6 +121,15 @@ async def _read(response: httpx2.Response, exchange: _Exchange, patience: Patien
             exchange.first_token_at = time.time()
         if reply.is_complete:
             patience.leave(LAST_BYTE_S)
+
+
+def _reader(response: httpx2.Response) -> _Events:
+    """Amazon Bedrock answers in frames of its own; every other provider in server-sent events."""
+    if not response.headers.get("content-type", "").startswith("application/vnd.amazon.eventstream"):
+        return EventReader()
+    from polythink.workers.aws_frames import FrameReader  # needs a package that not everyone has
+
+    return FrameReader()
 
 
 def _chunks(response: httpx2.Response) -> AsyncIterator[bytes]:
@@ -164,7 +150,7 @@ def _without_key(failure: Failure, key: str | None) -> Failure:
 def _record(endpoint: Endpoint, task: Task, exchange: _Exchange, failure: Failure | None, started_at: float) -> Attempt:
     reply = exchange.reply
     usage = reply.usage()
-    model = reply.model or str(task.body["model"])
+    asked = str(task.body["model"])
     return Attempt(
         key=task.key,
         number=task.number,
@@ -178,9 +164,9 @@ def _record(endpoint: Endpoint, task: Task, exchange: _Exchange, failure: Failur
         content=json.dumps(reply.content(), ensure_ascii=False, separators=(",", ":")),
         stop_reason=reply.stop_reason,
         usage=usage,
-        cost_usd=price(endpoint, model, usage),
+        cost_usd=price(endpoint, reply.model or asked, usage, or_of=asked),
         model=reply.model,
-        request_id=exchange.headers.get("request-id"),
+        request_id=next(filter(None, map(exchange.headers.get, REQUEST_ID_HEADERS)), None),
         message_id=reply.message_id,
         http_status=failure.http_status or exchange.status if failure else exchange.status,
         error_type=failure.error_type if failure else None,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from polythink.records import Attempt, SampleKey
 
 Disposition = Literal["retry", "give_up", "stop_job"]
+Provider = Literal["anthropic", "aws", "bedrock", "bedrock_mantle", "foundry", "google_cloud", "vertex"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,8 +17,14 @@ class Endpoint:
     """Where requests go. The key itself is never here: only the name of the variable that holds it."""
 
     name: str
+    provider: Provider = "anthropic"
     base_url: str | None = None  # None: the SDK's own default
-    api_key_env: str = "ANTHROPIC_API_KEY"
+    api_key_env: str | None = "ANTHROPIC_API_KEY"  # None: the provider's own credentials
+    region: str | None = None  # None: as the provider's environment says; so for the next three
+    project: str | None = None
+    resource: str | None = None
+    workspace: str | None = None
+    models: Mapping[str, str] = field(default_factory=dict)  # a model's id in the job: its id here
     timeout_s: float = 1800.0  # seconds a whole request may take
     prices: tuple[float, float] | None = (
         None  # USD per million input and output tokens, for models without a known price

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import anthropic
 import ray
 
+from polythink.workers.clients import Client, make_client
 from polythink.workers.driver import Driver
 from polythink.workers.governor import Permits, PoolSpec
 from polythink.workers.holder import Holder, Start
@@ -18,7 +18,7 @@ from polythink.workers.leases import Lease, Reading, Refusal, Report
 from polythink.workers.limit_headers import read_limits
 from polythink.workers.pool import Membership
 from polythink.workers.resources import streams_at_once
-from polythink.workers.sampling import attempt, make_client
+from polythink.workers.sampling import attempt
 from polythink.workers.tasks import Endpoint, Failure, Result, Task
 
 RAMP_CODE = "ramp_limit_exceeded"
@@ -80,7 +80,7 @@ class Streams:
 
     def __init__(
         self,
-        client: anthropic.AsyncAnthropic,
+        client: Client,
         endpoint: Endpoint,
         holder: Holder,
         governor: Governed,

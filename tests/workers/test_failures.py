@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polythink.records import SampleKey
+from polythink.workers.clients import make_client
 from polythink.workers.failures import DEFAULT_RETRY_AFTER_S, classify_exception, classify_reply
-from polythink.workers.sampling import OnHeaders, attempt, make_client
+from polythink.workers.sampling import OnHeaders, attempt
 from polythink.workers.sse import MAX_EVENT_BYTES
 from polythink.workers.tasks import Endpoint, Result, Task
 from tests.scripted_server import Reply, Request, ScriptedServer, message_events, refusal, sse, streamed

@@ -12,7 +12,8 @@ import anthropic
 import pytest
 
 from polythink.records import SampleKey
-from polythink.workers.sampling import HIDDEN, attempt, make_client
+from polythink.workers.clients import make_client
+from polythink.workers.sampling import HIDDEN, attempt
 from polythink.workers.tasks import Endpoint, Result, Task
 from tests.scripted_server import Reply, Request, ScriptedServer, message_events, sse, streamed
 

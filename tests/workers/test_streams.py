@@ -9,10 +9,10 @@ from collections import Counter
 import pytest
 
 from polythink.records import SampleKey
+from polythink.workers.clients import make_client
 from polythink.workers.holder import Holder
 from polythink.workers.leases import Ask, Lease, Report
 from polythink.workers.pool import Membership, Pool, Rules
-from polythink.workers.sampling import make_client
 from polythink.workers.tasks import Endpoint, Result, Task
 from polythink.workers.worker import Outbox, Streams
 from tests.scripted_server import Reply, Request, ScriptedServer, message_events, refusal, streamed
