@@ -50,6 +50,9 @@ def check_providers(job: Job, unusable: Unusable) -> Iterator[Finding]:
         place: Loc = ("endpoint",) if isinstance(job.endpoint, Endpoint) else ("endpoint", name)
         if unusable.covers((*place, "provider")):
             continue
+        if job.lane == "batch" and endpoint.provider != "anthropic":
+            wanted = "lane: live; batches are sent by provider anthropic alone"
+            yield Finding(loc=(*place, "provider"), found=f"{endpoint.provider} with lane: batch", wanted=wanted)
         taken = _TAKEN[endpoint.provider]
         for field in _PLACES:
             value = getattr(endpoint, field)

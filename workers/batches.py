@@ -6,7 +6,6 @@ Source: the batch processing section of the Messages API reference.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,10 +14,11 @@ import anthropic
 import httpx2
 
 from polythink.records import Attempt, Usage
+from polythink.workers.clients import credential
 from polythink.workers.failures import classify_exception, classify_streamed
 from polythink.workers.prices import price
 from polythink.workers.replies import billed
-from polythink.workers.sampling import NO_KEY, SDK_KEY_ENV, SIMULATOR_HEADER
+from polythink.workers.sampling import SIMULATOR_HEADER
 from polythink.workers.tasks import Endpoint, Failure, Result, Task
 
 PAGE = 100  # batches listed at a time
@@ -55,15 +55,9 @@ class BatchEndpoint:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        base_url = endpoint.base_url or os.environ.get("ANTHROPIC_BASE_URL")
-        absent = None if endpoint.api_key_env == SDK_KEY_ENV else ""
+        key, base_url = credential(endpoint)
         try:
-            self._client = anthropic.Anthropic(
-                api_key=os.environ.get(endpoint.api_key_env) or (NO_KEY if base_url else absent),
-                base_url=base_url,
-                max_retries=0,
-                timeout=REQUEST_S,
-            )
+            self._client = anthropic.Anthropic(api_key=key, base_url=base_url, max_retries=0, timeout=REQUEST_S)
         except anthropic.AnthropicError as error:
             raise BatchCallError(
                 Failure(disposition="stop_job", error_type="client_error", message=str(error))
@@ -72,9 +66,12 @@ class BatchEndpoint:
 
     def create(self, tasks: Sequence[Task]) -> RemoteBatch:
         """Send a batch. Unless the error is certain, it may exist all the same."""
-        requests: list[Any] = [{"custom_id": task.sample_id, "params": params(task)} for task in tasks]
+        requests: list[Any] = [{"custom_id": task.sample_id, "params": self._named(params(task))} for task in tasks]
         with _failures():
             return _remote(self._batches.create(requests=requests))
+
+    def _named(self, body: dict[str, Any]) -> dict[str, Any]:
+        return {**body, "model": self.endpoint.name_of(body["model"])}
 
     def look(self, batch_id: str) -> RemoteBatch:
         with _failures():

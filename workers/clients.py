@@ -80,14 +80,20 @@ def _spare_what_is_loaded() -> None:
     gc.freeze()
 
 
-def _anthropic(endpoint: Endpoint, key: str | None, options: _Options) -> AsyncAPIClient | Failure:
-    """A server of the user's own may need no key; the SDK then still wants a word to send.
+def credential(endpoint: Endpoint) -> tuple[str | None, str | None]:
+    """The key and the address (None: the SDK's own) for a client of the API itself.
 
-    Where the job names a variable of its own, no other credential is taken in its place.
+    A server of the user's own may need no key; the SDK then still wants a word to send. Where the job names a variable
+    of its own, no other credential is taken in its place.
     """
     base_url = endpoint.base_url or os.environ.get("ANTHROPIC_BASE_URL")
-    absent = None if endpoint.api_key_env == SDK_KEY_ENV else ""  # None: the SDK looks for what else it knows
-    sent = key or (NO_KEY if base_url else absent)
+    variable = endpoint.api_key_env or SDK_KEY_ENV
+    absent = None if variable == SDK_KEY_ENV else ""  # None: the SDK looks for what else it knows
+    return os.environ.get(variable) or (NO_KEY if base_url else absent), base_url
+
+
+def _anthropic(endpoint: Endpoint, key: str | None, options: _Options) -> AsyncAPIClient | Failure:
+    sent, base_url = credential(endpoint)
     client = anthropic.AsyncAnthropic(api_key=sent, base_url=base_url, **options)
     if not (client.api_key or client.auth_token or client.credentials):
         return _no_key(endpoint.api_key_env or SDK_KEY_ENV)

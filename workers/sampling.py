@@ -90,8 +90,7 @@ async def _exchange(client: AsyncAPIClient, endpoint: Endpoint, task: Task, exch
 
 
 def _body(endpoint: Endpoint, task: Task) -> dict[str, Any]:
-    model = task.body["model"]
-    named = endpoint.models.get(model, model)
+    named = endpoint.name_of(task.body["model"])
     return {**task.body, "model": named, "metadata": {"user_id": task.sample_id}, "stream": True}
 
 

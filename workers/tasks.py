@@ -30,6 +30,10 @@ class Endpoint:
         None  # USD per million input and output tokens, for models without a known price
     )
 
+    def name_of(self, model: str) -> str:
+        """What a model of the job is called here."""
+        return self.models.get(model, model)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
