@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from polythink.records import SampleKey
+
+Ordinals = NDArray[np.int64]
 
 
 class Grid:
@@ -79,6 +84,17 @@ class DoneSet:
         self._bits[ordinal >> 3] |= 1 << (ordinal & 7)
         self._count += 1
         return True
+
+    def add_all(self, ordinals: Ordinals) -> Ordinals:
+        """Those of many that were new, each once."""
+        flags = np.zeros(self._size, dtype=np.bool_)
+        flags[ordinals] = True
+        before = np.frombuffer(self._bits, dtype=np.uint8)
+        flags &= ~np.unpackbits(before, count=self._size, bitorder="little").astype(np.bool_)
+        self._bits = bytearray(before | np.packbits(flags, bitorder="little"))
+        new = np.flatnonzero(flags)
+        self._count += len(new)
+        return new
 
     def missing(self, start: int = 0, step: int = 1) -> Iterator[int]:
         """Ordinals not in the set when they are reached, in order: every `step`-th from `start`."""

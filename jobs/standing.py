@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from polythink.jobs.grid import DoneSet, Grid
 from polythink.jobs.purse import Purse
@@ -13,10 +14,17 @@ from polythink.records import SampleKey
 from polythink.storage.archive import Archive
 from polythink.storage.state import ArmProgress, JobState
 
-_DONE = "SELECT problem_id, arm_id, sample_index, attempts FROM traces WHERE job_id = ?"
+# A sample's number by the formula of `Grid`: over a million samples, that is no work for Python.
+_DONE = """
+    SELECT (sample_index * ? + problems.ordinal) * ? + arms.ordinal AS ordinal
+    FROM traces JOIN problems USING (job_id, problem_id) JOIN arms USING (job_id, arm_id)
+    WHERE job_id = ? AND sample_index < ?
+"""
 _TRIED = """
-    SELECT problem_id, arm_id, sample_index, max(attempt) FROM attempts WHERE job_id = ?
-    GROUP BY ALL HAVING bool_and(status = 'retry')
+    SELECT problem_id, arm_id, sample_index, max(attempt) AS number FROM attempts
+    WHERE job_id = $1 AND status = 'retry'
+        AND sample_id NOT IN (SELECT sample_id FROM traces WHERE job_id = $1)
+    GROUP BY ALL
 """
 _TOTALS = """
     SELECT count(*) FILTER (status = 'failed') AS failed, count(*) FILTER (status = 'retry') AS retries,
@@ -42,19 +50,20 @@ def standing(archive: Archive, work: Workload, state: JobState) -> Standing:
     """Count done samples, attempts and money. Journals must have landed."""
     grid = Grid([p.problem_id for p in work.problems], [arm.arm_id for arm in work.arms], work.job.samples)
     done = DoneSet(len(grid))
-    per_arm = dict.fromkeys((arm.arm_id for arm in work.arms), 0)
-    for ordinal, _ in _ordinals(archive, grid, work.job_id, _DONE):
-        if done.add(ordinal):
-            per_arm[grid.arm_id(ordinal)] += 1
+    shape = [len(work.problems), len(work.arms), work.job_id, work.job.samples]
+    new = done.add_all(archive.sql(_DONE, shape)["ordinal"].to_numpy())
+    per_arm = np.bincount(new % len(work.arms), minlength=len(work.arms)).tolist()
     totals = archive.sql(_TOTALS, [work.job_id]).to_pylist()[0]
     scheduler = Scheduler(
         grid,
         done,
-        earlier_attempts=dict(_ordinals(archive, grid, work.job_id, _TRIED)),
+        earlier_attempts=_tried(archive, grid, work.job_id),
         max_strikes=1 + work.job.retries,
         seed=work.job.seed,
     )
-    arms = {arm_id: ArmProgress(done=count, total=grid.per_arm) for arm_id, count in per_arm.items()}
+    arms = {
+        arm.arm_id: ArmProgress(done=count, total=grid.per_arm) for arm, count in zip(work.arms, per_arm, strict=True)
+    }
     return Standing(
         scheduler=scheduler,
         purse=Purse(cap_usd=work.job.cap.usd if work.job.cap else None, settled_usd=totals["spent_usd"]),
@@ -68,10 +77,12 @@ def _simulated(archive: Archive, job_id: str) -> bool | None:
     return origins[0] if len(origins) == 1 else None
 
 
-def _ordinals(archive: Archive, grid: Grid, job_id: str, query: str) -> Iterator[tuple[int, int]]:
-    """(ordinal, number) of every row of a query for problem, arm, index and a number."""
-    for batch in archive.sql(query, [job_id]).to_batches():
-        for problem_id, arm_id, index, number in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            ordinal = grid.ordinal(SampleKey(problem_id=problem_id, arm_id=arm_id, sample_index=index))
-            if ordinal is not None:
-                yield ordinal, number
+def _tried(archive: Archive, grid: Grid, job_id: str) -> dict[int, int]:
+    """How often each unfinished sample was tried, by its number; those that were not are left out."""
+    tried: dict[int, int] = {}
+    for row in archive.sql(_TRIED, [job_id]).to_pylist():
+        number = row.pop("number")
+        ordinal = grid.ordinal(SampleKey(**row))
+        if ordinal is not None:
+            tried[ordinal] = number
+    return tried
