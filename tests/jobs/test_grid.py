@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,3 +52,13 @@ def test_a_done_set_is_a_set(size: int, data: st.DataObject) -> None:
     assert len(done) == len(model)
     assert [n for n in range(size) if n in done] == sorted(model)
     assert list(done.missing()) == [n for n in range(size) if n not in model]
+
+
+@given(st.integers(1, 100), st.data())
+def test_many_are_added_as_one_by_one(size: int, data: st.DataObject) -> None:
+    ordinals = st.lists(st.integers(0, size - 1))
+    first, then = data.draw(ordinals), data.draw(ordinals)
+    done, model = DoneSet(size), DoneSet(size)
+    assert done.add_all(np.array(first, dtype=np.int64)).tolist() == sorted({n for n in first if model.add(n)})
+    assert done.add_all(np.array(then, dtype=np.int64)).tolist() == sorted({n for n in then if model.add(n)})
+    assert (len(done), list(done.missing())) == (len(model), list(model.missing()))
