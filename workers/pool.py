@@ -152,6 +152,8 @@ class Pool:
     # What is heard
 
     def _hear(self, report: Report) -> None:
+        if self._window:
+            self._window.answered(report.answered, running=self._in_flight() + len(report.ended))
         for permit in report.returned:
             self._use("requests", -1)
             self._settle(Ended(permit=permit))
@@ -160,9 +162,7 @@ class Pool:
         if report.reading:
             self._correct(report.reading)
         elif report.limitless and not self.limits and self._window is None:
-            self._window = Window()
-        if self._window:
-            self._window.answered(report.answered, running=self._in_flight() + len(report.ended))
+            self._window = Window(self._now)
         for refusal in report.refusals:
             self._refused(refusal)
         if self._breaker.hear(answered=report.answered, overloads=report.overloads, now=self._now):
@@ -171,6 +171,8 @@ class Pool:
     def _settle(self, ended: Ended) -> None:
         permit = ended.permit
         self._use("input_tokens", (ended.input_tokens or 0) - permit.input_tokens)
+        if self._window and ended.output_tokens is not None:
+            self._window.ended(permit.kind, tokens=ended.output_tokens, began_at=permit.granted_at, now=self._now)
         if self._output:
             self._output.ended(permit.kind, tokens=ended.output_tokens, seconds=self._now - permit.granted_at)
 
