@@ -43,7 +43,7 @@ def print_page(console: Console, rehearsal: Rehearsal, loaded: LoadedJob, *, now
         lines.append(f"ended early  {rehearsal.state.reason}")
     if rehearsal.forecast:
         console.print(_limit_table(rehearsal.forecast))
-        lines += _findings(rehearsal, rehearsal.forecast, loaded.job.concurrency, now)
+        lines += _findings(rehearsal, rehearsal.forecast, loaded.job.most_in_flight, now)
         cap, cost = loaded.job.cap, _projected(rehearsal)
         if cap and cost > cap.usd:
             lines.append(
@@ -53,7 +53,7 @@ def print_page(console: Console, rehearsal: Rehearsal, loaded: LoadedJob, *, now
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
-def _findings(rehearsal: Rehearsal, found: Forecast, concurrency: int, now: float) -> list[str]:
+def _findings(rehearsal: Rehearsal, found: Forecast, concurrency: int | None, now: float) -> list[str]:
     finish = datetime.fromtimestamp(now + found.finish_s).astimezone()
     limited = sum(use.limited for use in rehearsal.uses)
     lines = [
@@ -70,11 +70,13 @@ def _findings(rehearsal: Rehearsal, found: Forecast, concurrency: int, now: floa
     return lines
 
 
-def _brake(found: Forecast, concurrency: int) -> str:
+def _brake(found: Forecast, concurrency: int | None) -> str:
     if found.brake == "limit" and found.binding:
         return f"{_name(found.binding.limit)}: {found.binding.limit.per_minute:,.0f} a minute"
     if found.brake == "size":
         return "nothing: every sample is in flight at once, and the longest decides"
+    if concurrency is None:
+        return "nothing: no limits were given (--tier, --requests-per-minute, ...)"
     said = f"concurrency: {concurrency:,} in flight, {found.reply_s:.1f} s a reply"
     if found.wanted_concurrency is None:
         return f"{said}; no limits were given (--tier, --requests-per-minute, ...)"

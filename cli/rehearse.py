@@ -107,7 +107,7 @@ def _foretold(
         uses,
         timing,
         limits=_limits(loaded, rules),
-        concurrency=loaded.job.concurrency,
+        concurrency=loaded.job.most_in_flight,
         total=loaded.total,
         reply_s=MEAN_LATENCY_S + tokens / samples / PACE,
         time_scale=time_scale,

@@ -14,7 +14,7 @@ import ray
 
 from polythink.errors import ClusterError
 
-MAX_LOCAL_WORKERS = 8
+MOST_WORKERS = 8  # on a machine
 
 
 @contextlib.contextmanager
@@ -57,4 +57,5 @@ def _connected(address: str | None, workers: int | None) -> Iterator[None]:
 def default_workers() -> int:
     """As many workers as there are cores, one left for everything else; streams are many per worker, so few will do."""
     cores = int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
-    return max(1, min(MAX_LOCAL_WORKERS, cores - 1))
+    nodes = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    return max(1, min(MOST_WORKERS * len(nodes), cores - 1))

@@ -81,7 +81,7 @@ class Forecast:
     reply_s: float  # seconds a reply takes at the simulator's pace
     limits: tuple[LimitUse, ...]
     brake: Brake  # size: all samples are in flight at once, so the longest reply decides
-    binding: LimitUse | None  # the limit, where a limit is the brake
+    binding: LimitUse | None  # the limit, where a limit is the brake and there is any
     wanted_concurrency: int | None  # that would use the nearest limit, where concurrency is the brake
     slowdown: float  # how much this machine stretched the rehearsal; 1 for not at all
     advised_time_scale: float | None  # where it was stretched
@@ -92,21 +92,26 @@ def forecast(
     timing: Timing,
     *,
     limits: Sequence[Limit],
-    concurrency: int,
+    concurrency: int | None,
     total: int,
     reply_s: float,
     time_scale: float,
 ) -> Forecast:
     """The run of all `total` samples, from a rehearsal that finished at least one.
 
+    Without a `concurrency` as many requests are in flight as the limits take.
+
     `reply_s` is how many seconds a reply takes on average at the simulator's pace, without what this machine adds.
     """
     finished = sum(use.samples for use in uses)
     ceilings = [_ceiling(uses, limit, finished) for limit in limits]
     by_limits = min(ceilings, default=math.inf)
-    by_concurrency = 60 * concurrency / reply_s
+    by_concurrency = 60 * concurrency / reply_s if concurrency else math.inf
+    in_flight = concurrency or wanted_concurrency(by_limits, reply_s) or total
+    steady = steady_rate(finished, in_flight, timing)
     ceiling = min(by_limits, by_concurrency)
-    steady = steady_rate(finished, concurrency, timing)
+    if math.isinf(ceiling):
+        ceiling = steady or 60 * finished / timing.last_finish_s
     slowdown = ceiling / steady if steady else timing.reply_s / reply_s
     rest_s = 60 * (total - finished) / min(ceiling, steady or math.inf)
     # The buckets start full, which a short rehearsal has much of and a long run little.
@@ -116,7 +121,7 @@ def forecast(
         LimitUse(limit=limit, per_minute=limit.per_minute * rate / at, share=rate / at, ceiling=at)
         for limit, at in zip(limits, ceilings, strict=True)
     )
-    brake = _brake(by_limits, by_concurrency, fits=total <= concurrency and finish_s <= timing.last_finish_s)
+    brake = _brake(by_limits, by_concurrency, fits=total <= in_flight and finish_s <= timing.last_finish_s)
     return Forecast(
         finish_s=finish_s,
         soonest_s=60 * total / ceiling,
@@ -125,7 +130,7 @@ def forecast(
         reply_s=reply_s,
         limits=used,
         brake=brake,
-        binding=min(used, key=lambda use: use.ceiling) if brake == "limit" else None,
+        binding=min(used, key=lambda use: use.ceiling, default=None) if brake == "limit" else None,
         wanted_concurrency=wanted_concurrency(by_limits, reply_s) if brake == "concurrency" else None,
         slowdown=max(1.0, slowdown),
         advised_time_scale=advised_time_scale(time_scale, slowdown),

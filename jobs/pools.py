@@ -43,5 +43,4 @@ def pools(work: Workload) -> list[PoolSpec]:
 
 def membership(work: Workload) -> Membership:
     """The job, as governors know it."""
-    concurrency = work.job.concurrency
-    return Membership(job=work.job_id, in_flight=concurrency if isinstance(concurrency, int) else _ANY_NUMBER)
+    return Membership(job=work.job_id, in_flight=work.job.most_in_flight or _ANY_NUMBER)

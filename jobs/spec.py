@@ -43,12 +43,12 @@ Endpoints = Annotated[
         _endpoint_tag, custom_error_type="shape", custom_error_message="an endpoint, or a mapping of names to endpoints"
     ),
 ]
-Workers = Annotated[
+AutoCount = Annotated[
     Annotated[Literal["auto"], Tag("#plain")] | Annotated[Count, Tag("#number")],
     Discriminator(
         lambda value: "#plain" if isinstance(value, str) else "#number" if type(value) is int else None,
         custom_error_type="shape",
-        custom_error_message="auto, or a whole number of workers",
+        custom_error_message="auto, or a whole number",
     ),
 ]
 
@@ -85,8 +85,11 @@ class Job(Model):
         default="live",
         description="how requests reach the API: live (streamed now), or batch (half price, within a day)",
     )
-    concurrency: Count = Field(default=64, description="requests in flight, over all workers")
-    workers: Workers = Field(default="auto", description="worker processes; auto: by the machines' cores")
+    concurrency: AutoCount = Field(
+        default="auto",
+        description="requests in flight at most, over all workers; auto: what the limits, or the server, can use",
+    )
+    workers: AutoCount = Field(default="auto", description="worker processes; auto: by the machines' cores")
     cap: Cap | None = Field(default=None, description="what may be spent; null: no cap")
     retries: Annotated[int, Field(strict=True, ge=0)] = Field(
         default=8, description="attempts after its first that a sample may take in a run before it counts as failed"
@@ -95,6 +98,11 @@ class Job(Model):
         default=1800.0, description="seconds one request may take"
     )
     seed: Annotated[int, Field(strict=True)] = Field(default=0, description="of every random choice polythink makes")
+
+    @property
+    def most_in_flight(self) -> int | None:
+        """Requests in flight that the job asks for at most; None if it leaves that to the limits."""
+        return self.concurrency if isinstance(self.concurrency, int) else None
 
     @property
     def endpoints(self) -> dict[str, Endpoint]:

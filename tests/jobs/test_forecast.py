@@ -54,7 +54,7 @@ def ideal(samples: int, concurrency: int, reply_s: float, per_minute: float) -> 
 
 
 def foretold(
-    uses: list[ArmUse], timing: Timing, limits: list[Limit], *, concurrency: int, total: int, reply_s: float
+    uses: list[ArmUse], timing: Timing, limits: list[Limit], *, concurrency: int | None, total: int, reply_s: float
 ) -> Forecast:
     return forecast(uses, timing, limits=limits, concurrency=concurrency, total=total, reply_s=reply_s, time_scale=60.0)
 
@@ -124,6 +124,22 @@ def test_what_fits_in_flight_at_once_is_held_back_by_nothing() -> None:
     timing = Timing(last_start_s=0.1, last_finish_s=30, reply_s=10)
     found = foretold([use(8, 100)], timing, [limit(1e6)], concurrency=8, total=8, reply_s=10.0)
     assert (found.brake, found.finish_s, found.binding, found.wanted_concurrency) == ("size", 30, None, None)
+
+
+@given(st.integers(1, 5_000), amounts, seconds)
+def test_without_a_ceiling_on_concurrency_a_limit_is_the_brake(tokens: int, per_minute: float, reply_s: float) -> None:
+    in_flight = max(1, math.ceil(per_minute / tokens * reply_s / 60))
+    timing = ideal(4 * in_flight, in_flight, reply_s, per_minute / tokens)
+    uses, total = [use(4 * in_flight, tokens)], 40 * in_flight
+    found = foretold(uses, timing, [limit(per_minute)], concurrency=None, total=total, reply_s=reply_s)
+    assert found.brake == "limit" and found.binding is not None and found.advised_time_scale is None
+
+
+def test_without_limits_or_ceiling_the_measured_rate_goes_on() -> None:
+    timing = Timing(last_start_s=90, last_finish_s=100, reply_s=10)
+    found = foretold([use(50, 1_000)], timing, [], concurrency=None, total=500, reply_s=10.0)
+    assert (found.brake, found.binding) == ("limit", None)
+    assert found.finish_s == pytest.approx(1_000) and found.soonest_s == pytest.approx(1_000)
 
 
 @given(st.integers(1, 100), st.integers(1, 100), seconds)

@@ -156,6 +156,20 @@ def test_a_cap_ends_the_run_within_it_and_raising_it_goes_on(tmp_path: Path) -> 
         assert meter(simulator.base_url)["requests"] == 120
 
 
+def test_concurrency_follows_by_itself_where_nobody_tells_of_limits(tmp_path: Path) -> None:
+    with SimulatorProcess.start(["--latency", "0.5"]) as simulator:
+        archive = Archive(tmp_path / "archive")
+        path = job_file(tmp_path, simulator.base_url, samples=400, concurrency="auto")
+        state, _ = run(archive, path)
+    assert state.status == "done"
+    assert one_row(archive, EXACTLY_ONCE) == {"rows": 1200, "samples": 1200, "failed": 0}
+    at_once = """
+        SELECT sum(epoch(finished_at) - epoch(started_at)) / (max(epoch(finished_at)) - min(epoch(started_at))) AS n
+        FROM traces WHERE started_at > (SELECT quantile_cont(started_at, 0.5) FROM traces)
+    """
+    assert one_row(archive, at_once)["n"] > 24, "three times what it began with"
+
+
 def test_a_worker_killed_in_the_middle_costs_no_sample(tmp_path: Path) -> None:
     with SimulatorProcess.start(["--latency", "0.3"]) as simulator:
         archive = Archive(tmp_path / "archive")

@@ -120,6 +120,33 @@ def test_no_more_run_at_once_than_streams_and_permits_allow(streams: int, in_fli
     assert asyncio.run(measure()) == min(streams, in_flight)
 
 
+def test_a_server_of_few_slots_that_refuses_nothing_is_not_flooded() -> None:
+    async def measure() -> list[int]:
+        slots, now, seen = asyncio.Semaphore(4), 0, list[int]()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal now
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                lines = head.lower().split(b"\r\n")
+                await reader.readexactly(next(int(line.split(b":")[1]) for line in lines if b"content-length" in line))
+                now += 1
+                seen.append(now)
+                async with slots:
+                    await asyncio.sleep(0.02)  # the time a reply takes
+                now -= 1
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n")
+                writer.write(b"content-length: %d\r\n\r\n%s" % (len(WHOLE.body), WHOLE.body))
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        host, port = server.sockets[0].getsockname()
+        await drained(f"http://{host}:{port}", InMemoryPermits(10**6), count=800, streams=1000)
+        server.close()
+        return seen
+
+    later = asyncio.run(measure())[400:]
+    assert sum(later) / len(later) <= 48
+
+
 def test_a_429_freezes_everyone_for_as_long_as_it_says() -> None:
     limited = refusal(429, "rate_limit_error", headers={"retry-after": "1"})
     permits = InMemoryPermits(4)
