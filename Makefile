@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 export RAY_ENABLE_UV_RUN_RUNTIME_ENV := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-local test test-all lint format bench bench-peers clean
+.PHONY: help setup demo demo-local test test-all soak lint format bench bench-peers clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,7 +35,10 @@ test: $(READY) ## every test that fits in minutes
 	$(PY) -I -m pytest
 
 test-all: $(READY) $(VENV)/.local-model ## the slow ones too
-	$(PY) -I -m pytest -m 'slow or not slow'
+	$(PY) -I -m pytest -m 'not soak'
+
+soak: $(READY) ## races and kills many times over, for an hour
+	$(PY) -I -m pytest -m soak
 
 lint: $(READY) ## format check, rules, strict types, arrows between folders
 	$(VENV)/bin/ruff format --check .

@@ -92,9 +92,12 @@ class Keeper:
             self._note(ref)
 
     def close(self) -> None:
-        """Land all that is durable. Raises ArchiveError."""
-        self._close_segment()
-        self._thread.shutdown(wait=True)
+        """Make durable what waits, and land everything. Raises ArchiveError and LeaseLostError."""
+        try:
+            self.flush()
+        finally:
+            self._close_segment()
+            self._thread.shutdown(wait=True)
         for ref in list(self._landings):
             self._note(ref)
 

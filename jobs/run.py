@@ -35,7 +35,7 @@ from polythink.selectors.sandbox import SandboxLimits
 from polythink.storage import landing
 from polythink.storage.archive import Archive
 from polythink.storage.lease import Lease
-from polythink.storage.segments import fence, segments
+from polythink.storage.segments import segments
 from polythink.storage.state import JobState, Status
 
 
@@ -119,8 +119,6 @@ class _Run:
     def _land_leftovers(self) -> tuple[str, ...]:
         """Land what an earlier run left; returns what is to be said of it."""
         warnings = []
-        if self.lease.is_takeover:
-            fence(self.archive, self.work.job_id)
         for ref in segments(self.archive, self.work.job_id):
             segment = landing.land(self.archive, self.work.job_id, ref, self.reader.read)
             warnings.append(landing.damage(self.archive, ref, segment))

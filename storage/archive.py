@@ -19,6 +19,7 @@ from polythink.errors import ArchiveError, UnknownJobError
 from polythink.storage import schema
 from polythink.storage.lease import Lease, hold, is_held_here
 from polythink.storage.part_names import counted
+from polythink.storage.segments import fence
 from polythink.storage.state import JobState, from_json, to_json
 from polythink.storage.store import open_store
 from polythink.storage.views import create_views
@@ -104,9 +105,11 @@ class Archive:
         """Be the one process anywhere that runs the job. Raises JobBusyError.
 
         An owner on this machine whose process is gone is replaced at once, one on another when it has shown no sign of
-        life for a while; with `force`, any.
+        life for a while; with `force`, any. An owner that was replaced can add nothing more to the job.
         """
         with hold(self.store, self.file(job_id, "lease.json"), f"job {job_id}", force=force) as lease:
+            if lease.is_takeover:
+                fence(self.store, job_id)
             yield lease
 
     def lock_name(self, name: str) -> AbstractContextManager[Lease]:

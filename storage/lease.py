@@ -25,6 +25,7 @@ from polythink.storage.store import Store, Versioned
 
 TIMEOUT_S = 60.0  # seconds an owner may show no sign of life before another takes its place
 GRACE_S = 45.0  # seconds without a renewal after which an owner stops by itself
+STALE_S = 8.0  # seconds without a renewal after which an owner renews before it does anything else
 RENEW_S = 3.0  # seconds between renewals
 LOOK_EVERY_S = 0.5  # seconds between a watcher's looks
 
@@ -54,6 +55,7 @@ class Lease:
         self._record, self._version = record, version
         self._renewed_at = elapsed()
         self._lost: str | None = None
+        self._renewing = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep_alive, name="lease", daemon=True)
         self._thread.start()
@@ -64,16 +66,21 @@ class Lease:
         return self._record.epoch
 
     def check(self) -> None:
-        """Raises LeaseLostError once another may own it, ArchiveError if it could not be renewed for too long."""
+        """Raises LeaseLostError once another may own it, ArchiveError if that cannot be told.
+
+        A process that was frozen, or whose store was away, finds out here before it goes on.
+        """
+        for _ in range(2):  # the first may have taken so long that it says nothing of now
+            if self._lost is None and elapsed() - self._renewed_at > STALE_S:
+                self._renew()
+        silent_s = elapsed() - self._renewed_at
+        if self._lost is None and silent_s > GRACE_S:
+            self._lost = (
+                f"{self._what}: its lease {self._store.place(self._name)} could not be renewed for {silent_s:.0f} s, "
+                "so another may run it by now; check that the archive can be reached, then resume"
+            )
         if self._lost:
             raise LeaseLostError(self._lost)
-        silent_s = elapsed() - self._renewed_at
-        if silent_s > GRACE_S:
-            place = self._store.place(self._name)
-            raise LeaseLostError(
-                f"{self._what}: its lease {place} could not be renewed for {silent_s:.0f} s, so another may run it by "
-                "now; check that the archive can be reached, then resume"
-            )
 
     def give_back(self) -> None:
         """Let the next owner begin at once."""
@@ -90,7 +97,10 @@ class Lease:
                 self._renew()
 
     def _renew(self) -> None:
-        began = elapsed()
+        with self._renewing:
+            self._renew_once(elapsed())
+
+    def _renew_once(self, began: float) -> None:
         record = replace(self._record, mark=secrets.token_hex(8))
         version = self._store.put_if_match(self._name, _encode(record), self._version)
         if version is None:

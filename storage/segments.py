@@ -18,13 +18,16 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from polythink.errors import LeaseLostError
 from polythink.records import Attempt
-from polythink.storage.archive import Archive
 from polythink.storage.journal import JournalWriter, encode
 from polythink.storage.part_names import span
+from polythink.storage.store import Store
+
+if TYPE_CHECKING:
+    from polythink.storage.archive import Archive  # which fences when it is locked
 
 _FENCE = b"fence "
 _HEADER = re.compile(rb"segment (\d+)\n")
@@ -60,20 +63,20 @@ class Journal:
     def __init__(self, archive: Archive, job_id: str) -> None:
         self._archive = archive
         self._job_id = job_id
-        self._last = _last_number(archive, job_id)
+        self._last = _last_number(archive.store, job_id)
 
     def begin(self) -> Writer:
         """The next segment. Raises ArchiveError, and LeaseLostError if another process owns the job now."""
         if self._archive.is_remote:
             return _RemoteWriter(self, self._last + 1)
         number = self._last + 1
-        writer = _LocalWriter(self._archive, _entry(self._archive, self._job_id, number))
+        writer = _LocalWriter(self._archive, _entry(self._job_id, number))
         self._last = number
         return writer
 
     def put(self, data: bytes) -> str:
         """Create the next entry; returns its name in the store."""
-        name = _entry(self._archive, self._job_id, self._last + 1)
+        name = _entry(self._job_id, self._last + 1)
         if self._archive.store.put_if_absent(name, data) is None:
             raise LeaseLostError(f"job {self._job_id} was taken over: {self._archive.store.place(name)} is another's")
         self._last += 1
@@ -113,7 +116,7 @@ class _RemoteWriter:
 def segments(archive: Archive, job_id: str) -> list[SegmentRef]:
     """Segments not yet in Parquet, oldest first."""
     found: dict[str, list[str]] = {}
-    for name in _entries(archive, job_id):
+    for name in _entries(archive.store, job_id):
         segment = _segment_of(archive, name)
         if segment is not None:
             found.setdefault(segment, []).append(name)
@@ -131,9 +134,9 @@ def read_blocks(archive: Archive, ref: SegmentRef) -> list[bytes] | None:
     return blocks
 
 
-def fence(archive: Archive, job_id: str) -> None:
+def fence(store: Store, job_id: str) -> None:
     """Shut out whoever owned the job before and did not give it back. Raises ArchiveError."""
-    while archive.store.put_if_absent(_entry(archive, job_id, _last_number(archive, job_id) + 1), _fence()) is None:
+    while store.put_if_absent(_entry(job_id, _last_number(store, job_id) + 1), _fence()) is None:
         continue  # the former owner was faster: then the number after that
 
 
@@ -155,16 +158,16 @@ def _fence() -> bytes:
     return _FENCE + secrets.token_hex(8).encode()
 
 
-def _last_number(archive: Archive, job_id: str) -> int:
+def _last_number(store: Store, job_id: str) -> int:
     """The highest number taken by an entry or a part."""
-    entries = [int(PurePosixPath(name).stem.partition("-")[0]) for name in _entries(archive, job_id)]
-    parts = [part for table in _TABLES for part in archive.parts(table, job_id)]
-    return max([*entries, *(found[1] for part in parts if (found := span(part)))], default=0)
+    entries = [int(PurePosixPath(name).stem.partition("-")[0]) for name in _entries(store, job_id)]
+    parts = [name for table in _TABLES for name in store.names(f"tables/{table}/job_id={job_id}")]
+    return max([*entries, *(found[1] for part in parts if (found := span(PurePosixPath(part))))], default=0)
 
 
-def _entries(archive: Archive, job_id: str) -> list[str]:
-    return archive.store.names(archive.file(job_id, "journal"))
+def _entries(store: Store, job_id: str) -> list[str]:
+    return store.names(f"jobs/{job_id}/journal")
 
 
-def _entry(archive: Archive, job_id: str, number: int) -> str:
-    return archive.file(job_id, f"journal/{number:06d}.jsonl")
+def _entry(job_id: str, number: int) -> str:
+    return f"jobs/{job_id}/journal/{number:06d}.jsonl"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from polythink.storage import lease as leases
 from polythink.storage.archive import Archive
 from polythink.storage.lease import TIMEOUT_S, Lease, LeaseRecord, Watcher
 from polythink.storage.process import Process, this_process
+from polythink.storage.segments import Journal
+from tests.storage.test_archive import attempt
 
 ROOT = Path(__file__).parents[2]
 ELSEWHERE = Process(host="far", machine="another boot", pid=1, started="1")
@@ -103,10 +106,33 @@ def test_an_owner_that_cannot_renew_stops_before_another_may_begin(
     assert leases.GRACE_S + leases.RENEW_S < TIMEOUT_S
     with Archive(tmp_path).lock("j1") as lease:
         lease.check()
-        now = leases.elapsed()
-        monkeypatch.setattr(leases, "elapsed", lambda: now + leases.GRACE_S + 1)
-        with pytest.raises(LeaseLostError, match=rf"{NAME} could not be renewed for 4\d s.*resume"):
-            lease.check()
+        start, looks = leases.elapsed(), itertools.count(1)
+        monkeypatch.setattr(leases, "elapsed", lambda: start + (leases.GRACE_S + 1) * next(looks))  # all takes too long
+        for _ in range(2):
+            with pytest.raises(LeaseLostError, match=rf"{NAME} could not be renewed for 4\d s.*resume"):
+                lease.check()
+
+
+def test_an_owner_that_slept_finds_out_before_it_goes_on(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = leases.elapsed()
+    with archive.lock("j1") as asleep, archive.lock("j2") as unharmed:
+        with archive.lock("j1", force=True):
+            pass
+        monkeypatch.setattr(leases, "elapsed", lambda: start + 3600.0)
+        unharmed.check()
+        with pytest.raises(LeaseLostError, match="job j1 was taken over"):
+            asleep.check()
+
+
+def test_whoever_takes_a_job_over_shuts_the_former_owner_out_whatever_it_does_then(archive: Archive) -> None:
+    with archive.lock("j1"):
+        former = Journal(archive, "j1")
+        with archive.lock("j1", force=True):
+            pass  # as storing or cancelling a job does
+        with archive.lock("j1") as lease:
+            assert not lease.is_takeover
+            with pytest.raises(LeaseLostError):
+                former.begin().append([attempt(0)])
 
 
 def test_a_renewal_that_was_thought_to_have_failed_is_gone_on_from(archive: Archive) -> None:

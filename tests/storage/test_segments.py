@@ -15,7 +15,7 @@ DONE = "SELECT sample_index, count(*) AS n FROM traces GROUP BY ALL ORDER BY ALL
 
 def taken_over(archive: Archive) -> list[int]:
     """What a new owner finds done, after it has shut out the one before."""
-    fence(archive, "j1")
+    fence(archive.store, "j1")
     for ref in segments(archive, "j1"):
         landing.land(archive, "j1", ref, read)
     rows = archive.sql(DONE).to_pylist()
