@@ -80,6 +80,7 @@ class News:
     results: list[Result]
     losses: list[Loss]
     at_once: bool = False  # the results must be durable by the next call
+    begun: list[SampleKey] = field(default_factory=list)  # samples that lead whose reply has begun
 
 
 class Crew:
@@ -165,6 +166,7 @@ class Crew:
         member.is_open = True
         if harvest is not None:
             member.learn(harvest)
+            news.begun.extend(harvest.begun)
             for result in harvest.results:
                 self._deaths_in_a_row = 0
                 member.tasks.pop(result.attempt.key, None)

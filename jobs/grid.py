@@ -37,6 +37,11 @@ class Grid:
         return len(self._problem_ids) * len(self._arm_ids) * self._samples
 
     @property
+    def prompts(self) -> int:
+        """Problems times arms: the samples of one problem in one arm are so many ordinals apart."""
+        return len(self._problem_ids) * len(self._arm_ids)
+
+    @property
     def per_arm(self) -> int:
         """Samples in each arm."""
         return len(self._problem_ids) * self._samples

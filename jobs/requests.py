@@ -8,7 +8,9 @@ from typing import Any
 
 from polythink import facts
 from polythink.jobs.arms import request_body
+from polythink.jobs.caching import cached_body
 from polythink.jobs.pools import pool_name
+from polythink.jobs.prefixes import Role
 from polythink.jobs.prompt import render
 from polythink.jobs.workload import Workload
 from polythink.records import Arm, Lane, SampleKey, Usage
@@ -56,21 +58,29 @@ class Requests:
             self._arms_of.setdefault(pool_name(arm), []).append(arm.arm_id)
         self._body = lru_cache(maxsize=_KEPT_BODIES)(self._render)
 
-    def task(self, key: SampleKey, number: int, now: float) -> Task:
-        """The request for attempt `number` of a sample, queued at `now` (Unix seconds)."""
+    def task(self, key: SampleKey, number: int, now: float, role: Role | None = None) -> Task:
+        """The request for attempt `number` of a sample, queued at `now` (Unix seconds).
+
+        `role` is its part where its prompt is cached.
+        """
         arm = self._arms[key.arm_id]
         rendered = self._body(key.problem_id, key.arm_id)
         return Task(
             key=key,
             sample_id=key.sample_id(self.job_id),
             number=number,
-            body=rendered.body,
+            body=rendered.cached_body if role and rendered.cached_body else rendered.body,
             endpoint=arm.endpoint,
             pool=pool_name(arm),
-            prompt_bytes=rendered.prompt_bytes,
+            prompt_bytes=0 if role == "follow" else rendered.prompt_bytes,
+            leads=role == "lead",
             output_guess=output_guess(arm),
             queued_at=now,
         )
+
+    def is_cached(self, key: SampleKey) -> bool:
+        """Whether samples of this problem and arm, if they are several, have the API cache their prompt."""
+        return self._body(key.problem_id, key.arm_id).cached_body is not None
 
     def arms_of(self, pool: str) -> list[str]:
         """The arms whose requests count against a pool."""
@@ -87,12 +97,19 @@ class Requests:
     def _render(self, problem_id: str, arm_id: str) -> _Rendered:
         arm = self._arms[arm_id]
         system, user = render(arm, self._problems[problem_id])
-        body = request_body(arm, system, user, facts.find(arm.model))
+        known = facts.find(arm.model)
+        body = request_body(arm, system, user, known)
+        cached = cached_body(body, known) if self._lane == "live" else None
         prompt_bytes = len((system or "").encode()) + len(user.encode())
         # No tokenizer makes more tokens than there are bytes.
-        usage = Usage(input_tokens=prompt_bytes + OVERHEAD_TOKENS, output_tokens=arm.max_tokens)
+        most = prompt_bytes + OVERHEAD_TOKENS
+        usage = Usage(
+            input_tokens=0 if cached else most,
+            cache_write_5m_tokens=most if cached else 0,
+            output_tokens=arm.max_tokens,
+        )
         worst_case = price(self._endpoints[arm.endpoint], arm.model, usage, self._lane) or 0.0
-        return _Rendered(body, prompt_bytes, worst_case)
+        return _Rendered(body, cached, prompt_bytes, worst_case)
 
 
 def output_guess(arm: Arm) -> float:
@@ -106,5 +123,6 @@ class _Rendered:
     """What all samples of a problem and arm share."""
 
     body: dict[str, Any]
+    cached_body: dict[str, Any] | None  # the same with its prompt cached; None where that is not done
     prompt_bytes: int
     worst_case_usd: float

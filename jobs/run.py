@@ -127,6 +127,7 @@ class _Run:
     def _sample(self, where: Standing) -> None:
         keeper = Keeper(self.archive, self.work.job_id, self.reader, self.lease)
         requests = Requests(self.work)
+        where.scheduler.cache(requests.is_cached)
         try:
             with self._lane(where, requests) as crew:
                 Sampling(

@@ -142,7 +142,7 @@ class Sampling:
         """The task for a sample that is due; None, and the sample is put back, if the cap has no room for it."""
         key = self._scheduler.grid.key(due.ordinal)
         if self._purse.reserve(self._requests.worst_case_usd(key)):
-            return self._requests.task(key, due.number, now)
+            return self._requests.task(key, due.number, now, due.role)
         self._scheduler.put_back(due.ordinal)
         return None
 
@@ -156,6 +156,8 @@ class Sampling:
 
     def _take_in(self) -> None:
         news = self._crew.news()
+        for key in news.begun:
+            self._scheduler.begun(key)
         kept = [attempt for result in news.results if (attempt := self._settle(result))]
         kept += [attempt for loss in news.losses if (attempt := self._lose(loss))]
         durable = self._keeper.keep(kept)

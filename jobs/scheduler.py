@@ -9,13 +9,15 @@ owed -> out -> done
 from __future__ import annotations
 
 import heapq
+import math
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from operator import itemgetter
 
 from polythink.jobs.backoff import backoff_s
 from polythink.jobs.grid import DoneSet, Grid
+from polythink.jobs.prefixes import Prefixes, Role
 from polythink.jobs.suspects import Suspects
 from polythink.records import Attempt, SampleKey
 from polythink.workers.tasks import Result
@@ -27,6 +29,7 @@ class Due:
 
     ordinal: int
     number: int  # of the attempt, from 1
+    role: Role | None = None  # set if its prompt is cached
 
 
 class Scheduler:
@@ -38,9 +41,12 @@ class Scheduler:
         self.grid = grid
         self.done = done
         arms = len(grid.arm_ids)
+        self._is_cached: Callable[[SampleKey], bool] = lambda key: False
         self._out: set[int] = set()
         self._queues = {
-            arm_id: _Queue(ordinal for ordinal in done.missing(n, arms) if ordinal not in self._out)
+            arm_id: _Queue(
+                (ordinal for ordinal in done.missing(n, arms) if ordinal not in self._out), self._group, grid.prompts
+            )
             for n, arm_id in enumerate(grid.arm_ids)
         }
         self._suspects = Suspects()
@@ -63,9 +69,27 @@ class Scheduler:
         ready = [(turn, queue) for arm_id in arm_ids if (turn := (queue := self._queues[arm_id]).turn(now)) is not None]
         if not ready:
             return None
-        ordinal = min(ready, key=itemgetter(0))[1].draw(now)
+        ordinal, role = min(ready, key=itemgetter(0))[1].draw(now)
         self._out.add(ordinal)
-        return Due(ordinal, self._attempts.get(ordinal, 0) + 1)
+        return Due(ordinal, self._attempts.get(ordinal, 0) + 1, role)
+
+    def cache(self, is_cached: Callable[[SampleKey], bool]) -> None:
+        """Say of which samples the API caches the prompt; before any is drawn. They then go problem by problem."""
+        self._is_cached = is_cached
+
+    def begun(self, key: SampleKey) -> None:
+        """The reply to a sample that leads has begun: others can read its prompt from the cache."""
+        ordinal = self.grid.ordinal(key)
+        if ordinal is not None:
+            self._queue(ordinal).prefixes.begun(ordinal % self.grid.prompts, ordinal)
+
+    def _group(self, ordinal: int) -> list[int]:
+        """The samples to send of the prompt of one of them, if it is cached for them."""
+        if not self._is_cached(self.grid.key(ordinal)):
+            return []
+        same = range(ordinal % self.grid.prompts, len(self.grid), self.grid.prompts)
+        owed = [each for each in same if each not in self.done and each not in self._out]
+        return owed if len(owed) > 1 else []
 
     def hold(self, key: SampleKey, number: int) -> bool:
         """Count a sample as out that an earlier run has sent; before any is drawn. False if it is not owed any more.
@@ -82,7 +106,9 @@ class Scheduler:
         """Samples to send to a worker of their own, which then are out; none if none are due."""
         group = self._suspects.next_group(now)
         self._out.update(group)
-        return [Due(ordinal, self._attempts.get(ordinal, 0) + 1) for ordinal in group]
+        return [
+            Due(ordinal, self._attempts.get(ordinal, 0) + 1, self._queue(ordinal).role(ordinal)) for ordinal in group
+        ]
 
     def lose(self, keys: Iterable[SampleKey], death: str) -> tuple[str, ...]:
         """A worker died with these samples, in the way that `death` says: they are owed again, apart from all others.
@@ -91,6 +117,8 @@ class Scheduler:
         returned is how its workers died. Empty otherwise.
         """
         lost = [ordinal for key in keys if (ordinal := self.grid.ordinal(key)) is not None and ordinal in self._out]
+        for ordinal in lost:
+            self._queue(ordinal).ended(ordinal, is_answered=False)
         if self._suspects.accuse(lost, death):
             return self._suspects.deaths(lost[0])
         self._out.difference_update(lost)
@@ -103,7 +131,7 @@ class Scheduler:
             if ordinal in self._suspects:
                 self._suspects.hold(ordinal, 0.0)
             else:
-                self._queue(ordinal).returned.append(ordinal)
+                self._queue(ordinal).put_back(ordinal)
 
     def put_back_key(self, key: SampleKey) -> None:
         """The same, by the sample's key."""
@@ -120,6 +148,7 @@ class Scheduler:
         if ordinal is None or ordinal in self.done:
             return None
         self._out.discard(ordinal)
+        self._queue(ordinal).ended(ordinal, is_answered=result.failure is None)
         attempt = self._judged(ordinal, result, may_give_up)
         if attempt.is_final:
             self._suspects.clear(ordinal)
@@ -157,28 +186,57 @@ class Scheduler:
 class _Queue:
     """The samples of one arm that are to be sent."""
 
-    def __init__(self, owed: Iterator[int]) -> None:
-        self.returned: list[int] = []  # drawn and not sent after all
+    def __init__(self, owed: Iterator[int], group: Callable[[int], list[int]], prompts: int) -> None:
+        """`group` gives the samples that share a sample's cached prompt; they are `prompts` apart."""
         self.waiting: list[tuple[float, int]] = []  # (when due, ordinal)
+        self.prefixes = Prefixes()
+        self._returned: list[int] = []  # drawn and not sent after all
         self._owed = owed  # each ordinal comes out once, for its first attempt in this run
+        self._group = group
+        self._prompts = prompts
         self._first: int | None = None
         self._is_begun = False
 
-    def turn(self, now: float) -> int | None:
+    def turn(self, now: float) -> tuple[int, float] | None:
         """The lower, the sooner it is this arm's turn; None if nothing is due."""
         if not self._is_begun:  # only now, for samples may be held until the first is drawn
-            self._first, self._is_begun = next(self._owed, None), True
-        if self.returned or (self.waiting and self.waiting[0][0] <= now):
-            return -1
-        return self._first
+            self._is_begun = True
+            self._advance()
+        if self._returned or (self.waiting and self.waiting[0][0] <= now):
+            return 0, -math.inf
+        if (since := self.prefixes.waiting_since()) is not None:
+            return 0, since
+        return None if self._first is None else (1, self._first)
 
-    def draw(self, now: float) -> int:
-        """The next ordinal. There must be one due."""
-        if self.returned:
-            return self.returned.pop()
+    def draw(self, now: float) -> tuple[int, Role | None]:
+        """The next ordinal, and its part where its prompt is cached. There must be one due."""
+        if self._returned:
+            return self._returned.pop(), None
         if self.waiting and self.waiting[0][0] <= now:
-            return heapq.heappop(self.waiting)[1]
+            ordinal = heapq.heappop(self.waiting)[1]
+            return ordinal, self.role(ordinal)
+        if self.prefixes.waiting_since() is not None:
+            return self.prefixes.draw(now)
         if self._first is None:
             raise ValueError("nothing is due")
-        ordinal, self._first = self._first, next(self._owed, None)
-        return ordinal
+        first, group = self._first, self._group(self._first)
+        if group:
+            self.prefixes.open(first % self._prompts, group)
+        self._advance()
+        return self.prefixes.draw(now) if group else (first, None)
+
+    def role(self, ordinal: int) -> Role | None:
+        """The part of a sample that is tried again."""
+        return "follow" if ordinal % self._prompts in self.prefixes else None
+
+    def put_back(self, ordinal: int) -> None:
+        if self.role(ordinal):
+            self.prefixes.put_back(ordinal % self._prompts, ordinal)
+        else:
+            self._returned.append(ordinal)
+
+    def ended(self, ordinal: int, *, is_answered: bool) -> None:
+        self.prefixes.ended(ordinal % self._prompts, ordinal, is_answered=is_answered)
+
+    def _advance(self) -> None:
+        self._first = next((each for each in self._owed if each % self._prompts not in self.prefixes), None)

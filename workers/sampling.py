@@ -32,13 +32,20 @@ _REQUEST_OPTIONS: anthropic.RequestOptions = {"headers": {"accept-encoding": "id
 OnHeaders = Callable[[int, Mapping[str, str]], None]  # HTTP status, reply headers (looked up in any case)
 
 
-async def attempt(client: Client, endpoint: Endpoint, task: Task, on_headers: OnHeaders | None = None) -> Result:
+async def attempt(
+    client: Client,
+    endpoint: Endpoint,
+    task: Task,
+    on_headers: OnHeaders | None = None,
+    on_content: Callable[[], None] | None = None,
+) -> Result:
     """Make one request and say what came of it. Raises only what is not the network's or the API's doing.
 
     `on_headers` is called once, as soon as the reply's head is in, of an error reply too; never if no reply comes.
+    `on_content` is called once, when its content begins.
     """
     started_at = time.time()
-    exchange = _Exchange(on_headers)
+    exchange = _Exchange(on_headers, on_content)
     if client.sdk is None:
         failure = client.failure
     else:
@@ -57,12 +64,19 @@ class _Events(Protocol):
 class _Exchange:
     """What is known of one request while it runs."""
 
-    def __init__(self, on_headers: OnHeaders | None) -> None:
+    def __init__(self, on_headers: OnHeaders | None, on_content: Callable[[], None] | None) -> None:
         self.reply = Reply()
         self.headers: Mapping[str, str] = {}
         self.status: int | None = None
         self.first_token_at: float | None = None
         self._on_headers = on_headers
+        self._on_content = on_content
+
+    def begin_content(self) -> None:
+        """The first of the reply's content is in."""
+        self.first_token_at = time.time()
+        if self._on_content is not None:
+            self._on_content()
 
     def begin_reply(self, status: int, headers: Mapping[str, str]) -> None:
         """The reply's head is in."""
@@ -117,7 +131,7 @@ async def _read(response: httpx2.Response, exchange: _Exchange, patience: Patien
         for event, data in events.feed(chunk):
             reply.feed(event, data)
         if exchange.first_token_at is None and reply.has_content:
-            exchange.first_token_at = time.time()
+            exchange.begin_content()
         if reply.is_complete:
             patience.leave(LAST_BYTE_S)
 

@@ -46,7 +46,8 @@ class Task:
     endpoint: str  # name
     queued_at: float  # Unix seconds
     pool: str = ""  # name of the limit pool it counts against
-    prompt_bytes: int = 0  # from which its input tokens are predicted
+    prompt_bytes: int = 0  # from which its uncached input tokens are predicted
+    leads: bool = False  # others wait for its reply to begin: its prompt is cached for them
     output_guess: float = 1000.0  # output tokens, until replies of its arm have told
 
 

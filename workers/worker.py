@@ -10,6 +10,7 @@ from typing import Protocol
 
 import ray
 
+from polythink.records import SampleKey
 from polythink.workers.clients import Client, make_client
 from polythink.workers.driver import Driver
 from polythink.workers.governor import Permits, PoolSpec
@@ -36,6 +37,7 @@ class Harvest:
     """What a worker hands over at one time."""
 
     results: list[Result]
+    begun: list[SampleKey]  # tasks that lead whose reply has begun
     waiting: dict[str, int]  # pool -> tasks not started
     started: dict[str, int]  # pool -> tasks started since the last time
 
@@ -45,12 +47,23 @@ class Outbox:
 
     def __init__(self) -> None:
         self._results: list[Result] = []
+        self._begun: list[SampleKey] = []
         self._error: BaseException | None = None
         self._arrived = asyncio.Event()
 
     def add(self, result: Result) -> None:
         self._results.append(result)
         self._arrived.set()
+
+    def begin(self, key: SampleKey) -> None:
+        """The reply to a task that leads has begun."""
+        self._begun.append(key)
+        self._arrived.set()
+
+    def take_begun(self) -> list[SampleKey]:
+        """Those there are."""
+        begun, self._begun = self._begun, []
+        return begun
 
     def fail(self, error: BaseException) -> None:
         """Nothing more will come; whoever takes next gets the error."""
@@ -178,7 +191,9 @@ class Streams:
 
     async def _run(self, start: Start) -> None:
         head = _Head(self._holder)
-        result = await attempt(self._client, self._endpoint, start.task, head.arrived)
+        key = start.task.key
+        on_content = (lambda: self._outbox.begin(key)) if start.task.leads else None
+        result = await attempt(self._client, self._endpoint, start.task, head.arrived, on_content)
         usage = result.attempt.usage
         was_billed = result.attempt.message_id is not None
         self._holder.ended(
@@ -252,6 +267,7 @@ class Worker:
             streams.wake()
         return Harvest(
             results=results,
+            begun=self._outbox.take_begun(),
             waiting={pool: streams.waiting for pool, streams in self._streams.items()},
             started={pool: streams.take_started() for pool, streams in self._streams.items()},
         )
