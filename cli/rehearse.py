@@ -21,7 +21,7 @@ from polythink.cli.options import JobFile, JsonOption
 from polythink.cli.rehearsal_page import Rehearsal, print_page, rehearsal_json
 from polythink.cli.run import run_watched
 from polythink.cli.simulate import TierChoice
-from polythink.jobs.forecast import ArmUse, Forecast, Limit, Timing, forecast
+from polythink.jobs.forecast import ArmUse, Forecast, Limit, Timing, by_arm, forecast
 from polythink.jobs.load import LoadedJob, load_job
 from polythink.jobs.price import price_job
 from polythink.jobs.prompt import render
@@ -94,7 +94,7 @@ def _rehearsal(
         time_scale=time_scale,
         state=state,
         prices=prices,
-        uses=uses,
+        uses=list(by_arm(uses).values()),
         forecast=_foretold(loaded, rules, uses, timing, time_scale) if timing else None,
     )
 
@@ -156,7 +156,7 @@ def _environment(loaded: LoadedJob) -> Iterator[None]:
 
 
 def _limits(loaded: LoadedJob, rules: LimitRules) -> list[Limit]:
-    pools = dict.fromkeys((arm.endpoint, model_class(arm.model)) for arm in loaded.arms)
+    pools = dict.fromkeys((endpoint, model_class(arm.model)) for arm in loaded.arms for endpoint in arm.endpoints)
     of_server = [
         Limit(endpoint=endpoint, model_class=kind, dimension=dimension, per_minute=amount)
         for endpoint, kind in pools

@@ -63,13 +63,14 @@ def _specs(job: Job) -> Iterator[tuple[ArmSpec, tuple[Loc, Loc, Loc, Loc]]]:
 def _placed(job: Job, ordinal: int, spec: ArmSpec, places: tuple[Loc, Loc, Loc, Loc]) -> PlacedArm:
     place, model_place, reasoning_place, endpoint_place = places
     reasoning = reasoning_record(spec.reasoning)
-    endpoint = spec.endpoint or next(iter(job.endpoints), DEFAULT_ENDPOINT)
+    endpoints = spec.endpoint_names or (next(iter(job.endpoints), DEFAULT_ENDPOINT),)
+    is_one_of_several = len(endpoints) == 1 and len(job.endpoints) > 1  # where it may be any, none is part of its name
     prompt = _merged(job.prompt, spec.prompt)
     asked = job.max_tokens if spec.max_tokens is None else spec.max_tokens
     return PlacedArm(
         arm=Arm(
-            arm_id=spec.id or _arm_id(spec.model, reasoning, endpoint if len(job.endpoints) > 1 else None),
-            endpoint=endpoint,
+            arm_id=spec.id or _arm_id(spec.model, reasoning, endpoints[0] if is_one_of_several else None),
+            endpoints=endpoints,
             model=spec.model,
             reasoning=reasoning,
             max_tokens=_max_tokens(asked, reasoning, model_facts.find(spec.model)),

@@ -18,6 +18,7 @@ from polythink.jobs.batch_book import FOUND_WITHIN_S, BatchRecord, Entry, Listed
 from polythink.jobs.batch_ledger import BatchLedger
 from polythink.jobs.batch_packing import MOST_REQUESTS, packed
 from polythink.jobs.crew import News
+from polythink.jobs.pools import pool_name
 from polythink.jobs.requests import Requests
 from polythink.records import SampleKey
 from polythink.workers.batches import BatchCallError, BatchEndpoint, RemoteBatch, billed_usd, result_of
@@ -114,6 +115,13 @@ class BatchCrew:
         if self._asked() != "cancelled":
             tasks += [task for each in self._open for task in each.tasks.values()]
         return tasks
+
+    def leave_out(self, endpoint: str) -> list[Task]:
+        """Create no more batches at an endpoint. Returns what was to be sent there."""
+        self._pools = tuple(pool for pool in self._pools if pool.partition("/")[0] != endpoint)
+        there = [task for task in self._unsent if task.endpoint == endpoint]
+        self._unsent = [task for task in self._unsent if task.endpoint != endpoint]
+        return there
 
     def close(self) -> None:
         """Note what became durable since the last news."""
@@ -292,14 +300,13 @@ class BatchCrew:
         self._silent_since = None
 
     def _reopened(self, record: BatchRecord, wanted: Collection[SampleKey]) -> _Open:
+        pool = pool_name(record.endpoint, record.model)
         tasks = [
-            self._requests.task(entry.key, entry.number, record.intended_at)
+            self._requests.task(entry.key, entry.number, record.intended_at, pool=pool)
             for entry in record.entries
             if entry.key in wanted
         ]
-        return _Open(
-            record, self._requests.pool_of(record.endpoint, record.model), {task.sample_id: task for task in tasks}
-        )
+        return _Open(record, pool, {task.sample_id: task for task in tasks})
 
 
 def _listed(batch: RemoteBatch) -> Listed:

@@ -6,7 +6,7 @@ import math
 import re
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ import ray
 from ray.exceptions import RayActorError, RayTaskError
 
 from polythink.errors import ClusterError
+from polythink.jobs.flow import Flow
 from polythink.records import SampleKey
 from polythink.workers.driver import Driver
 from polythink.workers.governor import PoolSpec, find_governor
@@ -40,6 +41,7 @@ class _Member:
     tasks: dict[SampleKey, Task] = field(default_factory=dict)  # given and not yet answered
     puts: list[Any] = field(default_factory=list)  # calls that give it tasks, until they are seen to have ended well
     waiting: Counter[str] = field(default_factory=Counter)  # pool -> tasks not started, as far as known
+    out: frozenset[str] = frozenset()  # pools out of service
     starts_per_s: dict[str, float] = field(default_factory=dict)  # pool -> rate
     heard_at: float = field(default_factory=time.monotonic)
 
@@ -63,6 +65,7 @@ class _Member:
         for pool, started in harvest.started.items():
             self.starts_per_s[pool] = max(started / seconds, FADING * self.starts_per_s.get(pool, 0.0))
         self.waiting = Counter(harvest.waiting)
+        self.out = harvest.out
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,7 @@ class News:
 
     results: list[Result]
     losses: list[Loss]
+    returned: list[Task] = field(default_factory=list)  # not started, and better sent elsewhere
     at_once: bool = False  # the results must be durable by the next call
     begun: list[SampleKey] = field(default_factory=list)  # samples that lead whose reply has begun
 
@@ -93,7 +97,11 @@ class Crew:
         member: Membership,
         *,
         workers: int,
+        sharing: Mapping[str, frozenset[str]] | None = None,
     ) -> None:
+        """`sharing` has for each pool the others that serve one of its arms too."""
+        self._flow = Flow(sharing or {}, workers)
+        self._left_out: set[str] = set()  # pools
         self._endpoints = endpoints
         self._pools = tuple(pools)
         self._member = member
@@ -106,7 +114,9 @@ class Crew:
 
     def room(self) -> dict[str, int]:
         """How many tasks of each pool the workers can take now."""
-        room = {pool.name: sum(member.room(pool.name) for member in self._members) for pool in self._pools}
+        names = [pool.name for pool in self._pools if pool.name not in self._left_out]
+        room = {pool: sum(member.room(pool) for member in self._members) for pool in names}
+        room = self._flow.offer(room, self._waiting(), self._out())
         is_free = self._ward is not None and self._ward.is_open and not self._ward.tasks
         return {**room, APART: 1 if is_free else 0}
 
@@ -115,6 +125,7 @@ class Crew:
         if pool == APART and self._ward:
             self._ward.give(tasks)
             return
+        self._flow.sent(pool)
         waiting = list(tasks)
         share = max(1, -(-len(waiting) // len(self._members)))
         while waiting:
@@ -132,22 +143,41 @@ class Crew:
             self._hear(pending[reference], news)
         for member in everyone:
             _see_puts(member)
+        if misplaced := self._flow.misplaced(self._waiting(), self._out()):
+            news.returned.extend(self.recall(misplaced))
         return news
+
+    def leave_out(self, endpoint: str) -> list[Task]:
+        """Send nothing more to an endpoint. Returns what waits there."""
+        pools = {pool.name for pool in self._pools if pool.endpoint == endpoint}
+        self._left_out |= pools
+        self._flow.leave_out(pools)
+        return self.recall(pools)
+
+    def _waiting(self) -> Counter[str]:
+        return sum((member.waiting for member in self._members), Counter[str]())
+
+    def _out(self) -> frozenset[str]:
+        return frozenset[str]().union(*(member.out for member in self._members))
 
     def _everyone(self) -> list[_Member]:
         return self._members if self._ward is None else [*self._members, self._ward]
 
-    def recall(self) -> list[Task]:
-        """Take back every task not yet started. What is lost with a dead worker comes with the news instead."""
+    def recall(self, pools: Collection[str] | None = None) -> list[Task]:
+        """Take back every task not yet started, of some pools or of all.
+
+        What is lost with a dead worker comes with the news instead.
+        """
         members = [member for member in self._everyone() if member.is_open]
         recalled: list[Task] = []
         for member in members:
             try:
-                tasks: list[Task] = ray.get(member.actor.recall.remote())
+                tasks: list[Task] = ray.get(member.actor.recall.remote(pools))
             except RayActorError:
                 continue
             for task in tasks:
                 member.tasks.pop(task.key, None)
+                member.waiting[task.pool] -= 1
             recalled += tasks
         return recalled
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 Dimension = Literal["requests", "input_tokens", "output_tokens"]
@@ -23,7 +23,7 @@ MIN_ROUNDS = 2  # times the concurrency; from so many samples on, the rate with 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmUse:
-    """What one arm used in the rehearsal."""
+    """What one arm used at one endpoint in the rehearsal."""
 
     arm_id: str
     endpoint: str  # name
@@ -38,6 +38,9 @@ class ArmUse:
     refused: int  # samples
     no_answer: int  # samples
     failed: int  # samples
+
+
+_COUNTS = tuple(field.name for field in fields(ArmUse) if field.name not in ("arm_id", "endpoint", "model_class"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +138,16 @@ def forecast(
         slowdown=max(1.0, slowdown),
         advised_time_scale=advised_time_scale(time_scale, slowdown),
     )
+
+
+def by_arm(uses: Sequence[ArmUse]) -> dict[str, ArmUse]:
+    """What each arm used at all of its endpoints together; of these the first is named."""
+    whole: dict[str, ArmUse] = {}
+    for use in uses:
+        earlier = whole.get(use.arm_id)
+        counts = {name: getattr(use, name) + getattr(earlier, name) for name in _COUNTS} if earlier else {}
+        whole[use.arm_id] = replace(earlier or use, **counts)
+    return whole
 
 
 def _brake(by_limits: float, by_concurrency: float, *, fits: bool) -> Brake:

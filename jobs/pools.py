@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from polythink import facts
 from polythink.jobs.spec_parts import Endpoint
 from polythink.jobs.workload import Workload
@@ -12,10 +14,25 @@ from polythink.workers.pool import Membership, Rules
 _ANY_NUMBER = 1_000_000  # requests in flight: as many as the limits, and the workers' memory, allow
 
 
-def pool_name(arm: Arm) -> str:
-    """The pool that an arm's requests count against, within the job."""
-    model = facts.find(arm.model)
-    return f"{arm.endpoint}/{model.model_class if model else arm.model}"
+def pool_name(endpoint: str, model: str) -> str:
+    """The pool that requests for a model at an endpoint count against, within the job."""
+    known = facts.find(model)
+    return f"{endpoint}/{known.model_class if known else model}"
+
+
+def pools_of(arm: Arm) -> dict[str, str]:
+    """The pools that an arm's requests may go to, each with its endpoint, in the order of the arm's list."""
+    return {pool_name(endpoint, arm.model): endpoint for endpoint in arm.endpoints}
+
+
+def sharing(arms: Sequence[Arm]) -> dict[str, frozenset[str]]:
+    """For each pool the others that serve one of its arms too."""
+    found: dict[str, frozenset[str]] = {}
+    for arm in arms:
+        together = frozenset(pools_of(arm))
+        for pool in together:
+            found[pool] = found.get(pool, frozenset()) | together - {pool}
+    return found
 
 
 def _account(endpoint: Endpoint) -> str:
@@ -28,13 +45,12 @@ def _account(endpoint: Endpoint) -> str:
 def pools(work: Workload) -> list[PoolSpec]:
     """Every pool of a job. Jobs on one cluster share a pool where address, key and model class are the same."""
     found: dict[str, PoolSpec] = {}
-    for arm in work.arms:
-        endpoint = work.job.endpoints[arm.endpoint]
-        name = pool_name(arm)
+    for name, endpoint_name in (pair for arm in work.arms for pair in pools_of(arm).items()):
+        endpoint = work.job.endpoints[endpoint_name]
         model_class = name.partition("/")[2]
         found[name] = PoolSpec(
             name=name,
-            endpoint=arm.endpoint,
+            endpoint=endpoint_name,
             actor=f"governor {_account(endpoint)} {model_class}",
             rules=Rules(limits=endpoint.limits_per_minute, leave=endpoint.share_left),
         )

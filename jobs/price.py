@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from polythink import facts
@@ -19,7 +20,10 @@ LONG_ANSWER_TOKENS = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmPrice:
-    """The price range of what one arm still owes. USD; None where the model has no known price."""
+    """The price range of what one arm still owes: at least at the cheapest of its endpoints, else at the dearest.
+
+    USD; None where the model has no known price.
+    """
 
     arm: Arm
     owed: int  # samples
@@ -43,16 +47,18 @@ def _price_arm(work: Workload, arm: Arm, kept: int) -> ArmPrice:
     typical, most = int(prompt_bytes / BYTES_PER_TOKEN), int(prompt_bytes) + OVERHEAD_TOKENS
     budget = 0 if arm.reasoning.kind == "none" else arm.reasoning.budget_tokens
 
-    def usd(input_tokens: int, output_tokens: int) -> float | None:
+    places = endpoints(work)
+
+    def usd(input_tokens: int, output_tokens: int, pick: Callable[[list[float]], float] = max) -> float | None:
         usage = Usage(input_tokens=input_tokens, output_tokens=min(output_tokens, arm.max_tokens))
-        each = price(endpoints(work)[arm.endpoint], arm.model, usage)
-        return None if each is None else owed * each
+        known = [usd for name in arm.endpoints if (usd := price(places[name], arm.model, usage)) is not None]
+        return owed * pick(known) if known else None
 
     return ArmPrice(
         arm=arm,
         owed=owed,
         kept=kept,
-        low_usd=usd(typical, SHORT_ANSWER_TOKENS),
+        low_usd=usd(typical, SHORT_ANSWER_TOKENS, min),
         likely_usd=None if budget is None else usd(typical, budget + LONG_ANSWER_TOKENS),
         high_usd=usd(most, arm.max_tokens),
     )

@@ -76,25 +76,25 @@ def own_limits(loaded: LoadedJob) -> list[Limit]:
             is_own=True,
         )
         for name, endpoint in loaded.job.endpoints.items()
-        for pool_class in dict.fromkeys(model_class(arm.model) for arm in loaded.arms if arm.endpoint == name)
+        for pool_class in dict.fromkeys(model_class(arm.model) for arm in loaded.arms if name in arm.endpoints)
         for dimension, limit in endpoint.limits_per_minute.items()
     ]
 
 
 _USES = """
     WITH sent AS (
-        SELECT arm_id, count(*) FILTER (http_status IS DISTINCT FROM 429) AS requests,
+        SELECT arm_id, endpoint, count(*) FILTER (http_status IS DISTINCT FROM 429) AS requests,
             count(*) FILTER (http_status = 429) AS limited,
             coalesce(sum(input_tokens + cache_write_tokens), 0)::BIGINT AS input_tokens,
             coalesce(sum(output_tokens), 0)::BIGINT AS output_tokens, coalesce(sum(cost_usd), 0.0) AS cost_usd
-        FROM attempts WHERE job_id = $job GROUP BY arm_id
+        FROM attempts WHERE job_id = $job GROUP BY ALL
     ), ended AS (
-        SELECT arm_id, count(*) AS samples, count(*) FILTER (outcome = 'truncated') AS truncated,
+        SELECT arm_id, endpoint, count(*) AS samples, count(*) FILTER (outcome = 'truncated') AS truncated,
             count(*) FILTER (outcome = 'refused') AS refused, count(*) FILTER (outcome = 'no_answer') AS no_answer,
             count(*) FILTER (outcome = 'failed') AS failed
-        FROM traces WHERE job_id = $job GROUP BY arm_id
+        FROM traces WHERE job_id = $job GROUP BY ALL
     )
-    SELECT * FROM ended JOIN sent USING (arm_id)
+    SELECT * FROM ended JOIN sent USING (arm_id, endpoint) ORDER BY endpoint
 """
 _TIMING = """
     SELECT date_diff('microsecond', min(started_at), max(started_at)) / 1e6 AS last_start_s,
@@ -109,11 +109,11 @@ def read_rehearsal(archive: Archive, work: Workload, time_scale: float) -> tuple
     with archive.connect() as connection:
         rows = connection.sql(_USES, params={"job": work.job_id}).to_arrow_table().to_pylist()
         (measured,) = connection.sql(_TIMING, params={"job": work.job_id}).to_arrow_table().to_pylist()
-    by_arm = {row["arm_id"]: row for row in rows}
     uses = [
-        ArmUse(endpoint=arm.endpoint, model_class=model_class(arm.model), **by_arm[arm.arm_id])
+        ArmUse(model_class=model_class(arm.model), **row)
         for arm in work.arms
-        if arm.arm_id in by_arm
+        for row in rows
+        if row["arm_id"] == arm.arm_id
     ]
     timing = Timing(**{name: seconds * time_scale for name, seconds in measured.items()}) if uses else None
     return uses, timing

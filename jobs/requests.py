@@ -9,7 +9,7 @@ from typing import Any
 from polythink import facts
 from polythink.jobs.arms import request_body
 from polythink.jobs.caching import cached_body
-from polythink.jobs.pools import pool_name
+from polythink.jobs.pools import pools_of
 from polythink.jobs.prefixes import Role
 from polythink.jobs.prompt import render
 from polythink.jobs.workload import Workload
@@ -44,7 +44,10 @@ def endpoints(work: Workload) -> dict[str, Endpoint]:
 
 
 class Requests:
-    """Makes tasks. Bodies are rendered once per problem and arm, and shared by their samples."""
+    """Makes tasks, and knows where they may go.
+
+    Bodies are rendered once per problem and arm, and shared by their samples.
+    """
 
     def __init__(self, work: Workload) -> None:
         self.job_id = work.job_id
@@ -53,25 +56,27 @@ class Requests:
         self._arms = work.arms_by_id
         self._endpoints = endpoints(work)
         self._arms_of: dict[str, list[str]] = {}
-        self._pool_of = {(arm.endpoint, arm.model): pool_name(arm) for arm in work.arms}
-        for arm in work.arms:
-            self._arms_of.setdefault(pool_name(arm), []).append(arm.arm_id)
+        self._pools_of = {arm.arm_id: pools_of(arm) for arm in work.arms}  # with the endpoints of the pools
+        for arm_id, pools in self._pools_of.items():
+            for pool in pools:
+                self._arms_of.setdefault(pool, []).append(arm_id)
         self._body = lru_cache(maxsize=_KEPT_BODIES)(self._render)
 
-    def task(self, key: SampleKey, number: int, now: float, role: Role | None = None) -> Task:
-        """The request for attempt `number` of a sample, queued at `now` (Unix seconds).
+    def task(self, key: SampleKey, number: int, now: float, role: Role | None = None, pool: str | None = None) -> Task:
+        """The request for attempt `number` of a sample, queued at `now` (Unix seconds), for a pool or the first.
 
         `role` is its part where its prompt is cached.
         """
-        arm = self._arms[key.arm_id]
+        arm, pools = self._arms[key.arm_id], self._pools_of[key.arm_id]
+        pool = pool or next(iter(pools))
         rendered = self._body(key.problem_id, key.arm_id)
         return Task(
             key=key,
             sample_id=key.sample_id(self.job_id),
             number=number,
             body=rendered.cached_body if role and rendered.cached_body else rendered.body,
-            endpoint=arm.endpoint,
-            pool=pool_name(arm),
+            endpoint=pools[pool],
+            pool=pool,
             prompt_bytes=0 if role == "follow" else rendered.prompt_bytes,
             leads=role == "lead",
             output_guess=output_guess(arm),
@@ -83,12 +88,19 @@ class Requests:
         return self._body(key.problem_id, key.arm_id).cached_body is not None
 
     def arms_of(self, pool: str) -> list[str]:
-        """The arms whose requests count against a pool."""
-        return self._arms_of[pool]
+        """The arms whose requests may count against a pool."""
+        return self._arms_of.get(pool, [])
 
-    def pool_of(self, endpoint: str, model: str) -> str:
-        """The limit pool of an endpoint's model that an arm uses. Raises KeyError if none does."""
-        return self._pool_of[endpoint, model]
+    def leave_out(self, endpoint: str) -> None:
+        """Nothing more goes to an endpoint."""
+        for arm_id, pools in self._pools_of.items():
+            self._pools_of[arm_id] = {pool: name for pool, name in pools.items() if name != endpoint}
+        left = {pool for pools in self._pools_of.values() for pool in pools}
+        self._arms_of = {pool: arms for pool, arms in self._arms_of.items() if pool in left}
+
+    def is_stranded(self, arm_id: str) -> bool:
+        """Whether every endpoint of an arm is left out."""
+        return not self._pools_of[arm_id]
 
     def worst_case_usd(self, key: SampleKey) -> float:
         """What one request can cost at most; 0 where the model has no known price."""
@@ -108,8 +120,8 @@ class Requests:
             cache_write_5m_tokens=most if cached else 0,
             output_tokens=arm.max_tokens,
         )
-        worst_case = price(self._endpoints[arm.endpoint], arm.model, usage, self._lane) or 0.0
-        return _Rendered(body, cached, prompt_bytes, worst_case)
+        prices = [price(self._endpoints[name], arm.model, usage, self._lane) for name in arm.endpoints]
+        return _Rendered(body, cached, prompt_bytes, max(usd or 0.0 for usd in prices))
 
 
 def output_guess(arm: Arm) -> float:

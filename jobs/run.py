@@ -23,7 +23,7 @@ from polythink.jobs.control import Control
 from polythink.jobs.crew import Crew
 from polythink.jobs.keeper import Keeper, Reader
 from polythink.jobs.liveness import SUBMISSION_VARIABLE
-from polythink.jobs.pools import membership, pools
+from polythink.jobs.pools import membership, pools, sharing
 from polythink.jobs.requests import Requests, endpoints
 from polythink.jobs.sampling import OUTAGE_S, PATIENCE_S, Sampling, Watch
 from polythink.jobs.selection import select_anew
@@ -159,6 +159,7 @@ class _Run:
                 pools(self.work),
                 membership(self.work),
                 workers=wanted or default_workers(),
+                sharing=sharing(self.work.arms),
             )
             try:
                 yield workers

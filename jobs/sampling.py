@@ -42,6 +42,10 @@ class Lane(Protocol):
         """Take back what this run need not wait for."""
         ...
 
+    def leave_out(self, endpoint: str) -> list[Task]:
+        """Send nothing more to an endpoint. Returns what waits there."""
+        ...
+
 
 class Sampling:
     """One run's loop over one thread. What it changes is in its `Standing`."""
@@ -68,6 +72,7 @@ class Sampling:
         self._tell = tell
         self._patience_s = patience_s
         self._outage_s = outage_s
+        self._left_out: set[str] = set()  # endpoints
         self._out_since: float | None = None  # when the first probe of an outage failed
         self._told_at = 0.0
         self._ending: tuple[Status, str | None] | None = None
@@ -111,7 +116,7 @@ class Sampling:
             if pool == APART:
                 tasks, is_complete = self._suspects(room, now)
             else:
-                tasks, is_complete = self._affordable(self._requests.arms_of(pool), room, now)
+                tasks, is_complete = self._affordable(pool, room, now)
             is_short = is_short or not is_complete
             if tasks:
                 self._crew.send(pool, tasks)
@@ -119,14 +124,15 @@ class Sampling:
         if is_short and not sent:
             self._note_cap()
 
-    def _affordable(self, arm_ids: Sequence[str], most: int, now: float) -> tuple[list[Task], bool]:
-        """Tasks of these arms that are due, and whether the cap had room for all of them."""
+    def _affordable(self, pool: str, most: int, now: float) -> tuple[list[Task], bool]:
+        """Tasks that are due and may go to a pool, and whether the cap had room for all of them."""
+        arm_ids = self._requests.arms_of(pool)
         tasks: list[Task] = []
         for _ in range(most):
             due = self._scheduler.next_due(now, arm_ids)
             if due is None:
                 break
-            task = self._afford(due, now)
+            task = self._afford(due, now, pool)
             if task is None:
                 return tasks, False
             tasks.append(task)
@@ -138,11 +144,11 @@ class Sampling:
         tasks = [task for due in group if (task := self._afford(due, now))]
         return tasks, len(tasks) == len(group)
 
-    def _afford(self, due: Due, now: float) -> Task | None:
+    def _afford(self, due: Due, now: float, pool: str | None = None) -> Task | None:
         """The task for a sample that is due; None, and the sample is put back, if the cap has no room for it."""
         key = self._scheduler.grid.key(due.ordinal)
         if self._purse.reserve(self._requests.worst_case_usd(key)):
-            return self._requests.task(key, due.number, now, due.role)
+            return self._requests.task(key, due.number, now, due.role, pool)
         self._scheduler.put_back(due.ordinal)
         return None
 
@@ -159,6 +165,8 @@ class Sampling:
         for key in news.begun:
             self._scheduler.begun(key)
         kept = [attempt for result in news.results if (attempt := self._settle(result))]
+        for task in news.returned:
+            self._put_back(task)
         kept += [attempt for loss in news.losses if (attempt := self._lose(loss))]
         durable = self._keeper.keep(kept)
         if news.at_once:
@@ -189,8 +197,24 @@ class Sampling:
         elif not self._was_answered:
             self._lose_patience(failure.message)
         if failure is not None and failure.disposition == "stop_job":
-            self.end("stopped", f"the API refuses: {failure.message}")
+            self._leave_out(attempt.endpoint, f"the API refuses: {failure.message}")
         return self._judge(result)
+
+    def _leave_out(self, endpoint: str, reason: str) -> None:
+        """Go on without an endpoint that refuses, if every arm has another one; else end."""
+        if endpoint in self._left_out or self._ending:
+            return
+        self._left_out.add(endpoint)
+        self._requests.leave_out(endpoint)
+        arms = self._standing.state.arms
+        if any(self._requests.is_stranded(arm_id) for arm_id, arm in arms.items() if arm.done < arm.total):
+            self.end("stopped", reason)
+            return
+        for task in self._crew.leave_out(endpoint):
+            self._put_back(task)
+        state = self._standing.state
+        warning = f"nothing more is sent to endpoint {endpoint}: {reason}"
+        self._standing.state = replace(state, warnings=(*state.warnings, warning))
 
     def _note_outage(self, result: Result) -> None:
         """Whoever is back within the hour is waited for; probes are no strikes, so something else must end the wait."""

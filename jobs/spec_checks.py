@@ -37,8 +37,8 @@ def check_endpoints(job: Job, arms: Iterable[PlacedArm], unusable: Unusable) -> 
     """Arms against the endpoints there are, and models and the cap against the prices that these give."""
     for placed in arms:
         knows_endpoint = not unusable.covers(placed.endpoint_place) and not unusable.covers(("endpoint",))
-        if knows_endpoint and not unusable.covers(("endpoint", placed.spec.endpoint or "")):
-            yield from _check_endpoint(job, placed)
+        if knows_endpoint:
+            yield from _check_endpoint(job, placed, unusable)
         if not unusable.covers(placed.model_place):
             misspelt = tuple(_check_model(job, placed))
             yield from misspelt
@@ -64,24 +64,28 @@ def _same_id(placed: PlacedArm) -> Finding:
     )
 
 
-def _check_endpoint(job: Job, placed: PlacedArm) -> Iterator[Finding]:
-    names, asked = list(job.endpoints), placed.spec.endpoint
-    if asked is None and len(names) > 1:
-        yield Finding(loc=placed.place, found="no endpoint", wanted=f"endpoint: one of {', '.join(names)}")
-    elif asked is not None and asked not in names:
-        yield Finding(
-            loc=placed.endpoint_place,
-            found=show(asked),
-            wanted=f"{near(asked, names)}the name of an endpoint: {', '.join(names)}",
-        )
+def _check_endpoint(job: Job, placed: PlacedArm, unusable: Unusable) -> Iterator[Finding]:
+    names, asked = list(job.endpoints), placed.spec.endpoint_names
+    if not asked and len(names) > 1:
+        wanted = f"endpoint: one of {', '.join(names)}, or a list of them"
+        yield Finding(loc=placed.place, found="no endpoint", wanted=wanted)
+    for index, name in enumerate(asked):
+        loc = placed.endpoint_place if isinstance(placed.spec.endpoint, str) else (*placed.endpoint_place, index)
+        if unusable.covers(loc) or unusable.covers(("endpoint", name)):
+            continue
+        if name not in names:
+            wanted = f"{near(name, names)}the name of an endpoint: {', '.join(names)}"
+            yield Finding(loc=loc, found=show(name), wanted=wanted)
+        elif name in asked[:index]:
+            yield Finding(loc=loc, found=f"{show(name)} a second time", wanted="each endpoint once")
 
 
 def _is_priced(job: Job, placed: PlacedArm) -> bool:
-    """Whether its endpoint gives prices; where that is not known, whether any does."""
-    endpoints = job.endpoints
-    is_meant = placed.spec.endpoint in endpoints or (placed.spec.endpoint is None and len(endpoints) == 1)
-    candidates = [endpoints[placed.arm.endpoint]] if is_meant else endpoints.values()
-    return any(endpoint.prices is not None for endpoint in candidates)
+    """Whether its endpoints give prices; where they are not known, whether any does."""
+    endpoints, asked = job.endpoints, placed.spec.endpoint_names
+    if endpoints.keys() >= set(asked) and (asked or len(endpoints) == 1):
+        return all(endpoints[name].prices is not None for name in placed.arm.endpoints)
+    return any(endpoint.prices is not None for endpoint in endpoints.values())
 
 
 def _check_model(job: Job, placed: PlacedArm) -> Iterator[Finding]:

@@ -133,15 +133,34 @@ MaxTokens = Annotated[
 ArmName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,79}$")]
 
 
+EndpointNames = Annotated[
+    Annotated[Text, Tag("#plain")] | Annotated[tuple[Text, ...], Field(min_length=1), Tag("#list")],
+    Discriminator(
+        lambda value: "#plain" if isinstance(value, str) else "#list" if isinstance(value, list | tuple) else None,
+        custom_error_type="shape",
+        custom_error_message="the name of an endpoint, or a list of names",
+    ),
+]
+
+
 class ArmSpec(Model):
     """One sampling configuration."""
 
     id: ArmName | None = Field(default=None, description="its name; null: model.reasoning, as in haiku-4-5.budget-4096")
     model: Text = Field(description="model id")
     reasoning: ReasoningSetting = Field(description="none (or off), adaptive, {budget_tokens: N} or {effort: level}")
-    endpoint: Text | None = Field(default=None, description="name of an endpoint; may be left out if there is only one")
+    endpoint: EndpointNames | None = Field(
+        default=None,
+        description="name of an endpoint, or a list: each sample goes to whichever has room; may be left out if there "
+        "is only one",
+    )
     prompt: Prompt | None = Field(default=None, description="replaces those parts of the job's prompt that it sets")
     max_tokens: MaxTokens | None = Field(default=None, description="in place of the job's max_tokens")
+
+    @property
+    def endpoint_names(self) -> tuple[str, ...]:
+        """As said; empty if nothing was."""
+        return (self.endpoint,) if isinstance(self.endpoint, str) else self.endpoint or ()
 
 
 class ArmAxes(Model):
@@ -151,8 +170,8 @@ class ArmAxes(Model):
     reasoning: Annotated[tuple[ReasoningSetting, ...], Field(min_length=1)] = Field(
         description="list of reasoning settings"
     )
-    endpoint: Annotated[tuple[Text, ...], Field(min_length=1)] | None = Field(
-        default=None, description="list of endpoint names; may be left out if there is only one"
+    endpoint: Annotated[tuple[EndpointNames, ...], Field(min_length=1)] | None = Field(
+        default=None, description="list of endpoints, each a name or a list of names as in an arm"
     )
 
 

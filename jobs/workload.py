@@ -163,11 +163,10 @@ def _first_state(archive: Archive, work: Workload) -> JobState:
 
 
 def _arm(row: dict[str, object]) -> Arm:
-    fields = {
-        name: row[name] for name in ("arm_id", "endpoint", "model", "max_tokens", "system", "template", "ordinal")
-    }
+    fields = {name: row[name] for name in ("arm_id", "model", "max_tokens", "system", "template", "ordinal")}
     reasoning = Reasoning(kind=row["reasoning"] or "none", budget_tokens=row["budget_tokens"], effort=row["effort"])  # type: ignore[arg-type]
-    return Arm(reasoning=reasoning, **fields)  # type: ignore[arg-type]
+    endpoints = tuple(str(row["endpoint"]).split(", "))
+    return Arm(endpoints=endpoints, reasoning=reasoning, **fields)  # type: ignore[arg-type]
 
 
 def _refusal(job_id: str, differences: list[str]) -> str:

@@ -54,7 +54,7 @@ class Arm:
     """One sampling configuration."""
 
     arm_id: str  # unique within the job
-    endpoint: str  # the endpoint's name in the job
+    endpoints: tuple[str, ...]  # names in the job; a sample goes to whichever has room
     model: str
     reasoning: Reasoning
     max_tokens: int  # tokens, thinking and answer together

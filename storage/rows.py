@@ -54,7 +54,7 @@ def arm_rows(arms: Sequence[Arm], samples: int) -> pa.Table:
         {
             "arm_id": arm.arm_id,
             "ordinal": arm.ordinal,
-            "endpoint": arm.endpoint,
+            "endpoint": ", ".join(arm.endpoints),
             "model": arm.model,
             "reasoning": arm.reasoning.kind,
             "budget_tokens": arm.reasoning.budget_tokens,

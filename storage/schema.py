@@ -142,7 +142,7 @@ ARMS = Table(
     (
         Column("arm_id", TEXT, "", "unique within the job"),
         Column("ordinal", COUNT, "from 0", "place in the job file"),
-        Column("endpoint", TEXT, "", "the endpoint's name in the job"),
+        Column("endpoint", TEXT, "", "the endpoint's name in the job; several by commas"),
         Column("model", TEXT, "", "the model as requested"),
         Column("reasoning", TEXT, "", "budget_tokens, effort, adaptive or none; null where samples were imported"),
         Column("budget_tokens", COUNT, "tokens", "thinking budget; null unless reasoning is budget_tokens"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,6 +40,7 @@ class Harvest:
     begun: list[SampleKey]  # tasks that lead whose reply has begun
     waiting: dict[str, int]  # pool -> tasks not started
     started: dict[str, int]  # pool -> tasks started since the last time
+    out: frozenset[str]  # pools that are out of service
 
 
 class Outbox:
@@ -107,6 +108,7 @@ class Streams:
         self._running: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._started = 0
+        self.is_out = False  # nothing but probes may start
         self._loop = asyncio.create_task(self._start_as_permitted())
         self._loop.add_done_callback(self._report)
 
@@ -150,6 +152,7 @@ class Streams:
             lease = await self._governor.lease(report)
             now = time.monotonic()
             self._holder.take(lease, now)
+            self.is_out = lease.is_probe
             can_change = lease.is_held_by_running or not report.asks
             await self._use_permits(now + lease.again_s, can_change=can_change)
 
@@ -270,7 +273,14 @@ class Worker:
             begun=self._outbox.take_begun(),
             waiting={pool: streams.waiting for pool, streams in self._streams.items()},
             started={pool: streams.take_started() for pool, streams in self._streams.items()},
+            out=frozenset(pool for pool, streams in self._streams.items() if streams.is_out),
         )
 
-    async def recall(self) -> list[Task]:
-        return [task for streams in self._streams.values() for task in streams.recall()]
+    async def recall(self, pools: Collection[str] | None = None) -> list[Task]:
+        """Give back what has not started, of some pools or of all."""
+        return [
+            task
+            for pool, streams in self._streams.items()
+            if pools is None or pool in pools
+            for task in streams.recall()
+        ]

@@ -26,7 +26,7 @@ def arm(arm_id: str, budget: int | None, ordinal: int, model: str = "claude-haik
     reasoning = Reasoning(kind="budget_tokens", budget_tokens=budget) if budget else Reasoning(kind="none")
     return Arm(
         arm_id=arm_id,
-        endpoint="default",
+        endpoints=("default",),
         model=model,
         reasoning=reasoning,
         max_tokens=(budget or 0) + 4096,

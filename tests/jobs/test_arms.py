@@ -40,7 +40,7 @@ def test_ids_name_the_endpoint_only_where_there_are_several() -> None:
     assert [arm.arm_id for arm in expand(job(one, endpoint={"home": home}))] == ["m.none"]
     both = {"grid": {"model": ["m"], "reasoning": ["none"], "endpoint": ["home", "away"]}}
     arms = expand(job(both, endpoint={"home": home, "away": home}))
-    assert [(arm.arm_id, arm.endpoint) for arm in arms] == [("home.m.none", "home"), ("away.m.none", "away")]
+    assert [(arm.arm_id, arm.endpoints) for arm in arms] == [("home.m.none", ("home",)), ("away.m.none", ("away",))]
 
 
 @pytest.mark.parametrize(

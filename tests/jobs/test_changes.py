@@ -16,7 +16,7 @@ from polythink.records import Arm, Problem, Reasoning
 ARMS = tuple(
     Arm(
         arm_id=name,
-        endpoint="default",
+        endpoints=("default",),
         model="claude-haiku-4-5",
         reasoning=Reasoning(kind="none"),
         max_tokens=1000,

@@ -17,7 +17,7 @@ from polythink.records import Arm, Problem, Reasoning
 def arm(template: str, system: str | None = None) -> Arm:
     return Arm(
         arm_id="a",
-        endpoint="default",
+        endpoints=("default",),
         model="m",
         reasoning=Reasoning(kind="none"),
         max_tokens=1,

@@ -48,10 +48,10 @@ def test_every_example_is_a_sound_job(example: dict[str, Any]) -> None:
     assert [finding for check in checks for finding in check] == []
 
 
-@pytest.mark.parametrize("block", blocks(ENDPOINTS), ids=lambda block: str(block["endpoint"].get("provider")))
+@pytest.mark.parametrize("block", blocks(ENDPOINTS), ids=lambda block: ",".join(map(str, block["endpoint"].values())))
 def test_every_block_of_an_endpoint_is_sound(block: dict[str, Any]) -> None:
-    job = Job.model_validate({**EXAMPLES[0], **block})
-    assert list(check_providers(job, Unusable())) == []
+    job, nothing = Job.model_validate({**EXAMPLES[0], **block}), Unusable()
+    assert [*check_providers(job, nothing), *check_endpoints(job, place_arms(job), nothing)] == []
 
 
 def test_every_provider_has_a_block() -> None:
