@@ -25,6 +25,7 @@ BENCHMARKS = (
     "utilisation",
     "utilisation_http",
     "simulator_cost",
+    "selection",
 )
 RESULTS = Path("benchmarks/results.json")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Protocol
 
 from polythink.records import Equivalence
@@ -54,7 +55,7 @@ def class_map(forms: Iterable[str], judge: PairJudge | None) -> dict[str, str]:
     judge is not transitive, a form joins the first class, in that order, whose name it equals.
     """
     ordered = sorted(set(forms), key=lambda form: (len(form), form))
-    if judge is None:
+    if judge is None or all(_is_number(form) for form in ordered):
         return {form: form for form in ordered}
     classes: dict[str, str] = {}
     names: list[str] = []
@@ -76,9 +77,15 @@ def may_be_equal(first: str, second: str) -> bool:
     """
     if not (is_judged(first) and is_judged(second)):
         return False
-    return parse_rational(first) is None or parse_rational(second) is None
+    return not (_is_number(first) and _is_number(second))
 
 
+@lru_cache(maxsize=65_536)
+def _is_number(form: str) -> bool:
+    return parse_rational(form) is not None
+
+
+@lru_cache(maxsize=65_536)
 def is_judged(form: str) -> bool:
     """Whether a form is mathematics of a size that can be compared."""
     if len(form) > MAX_JUDGED_LENGTH or _WORDS.fullmatch(form):

@@ -1,17 +1,33 @@
-"""Runs in the sandbox: whether two LaTeX forms are the same mathematics, by math-verify."""
+"""Runs in the sandbox: what a LaTeX form is worth, and whether two are the same mathematics, by math-verify."""
 
 from __future__ import annotations
 
 import cmath
 import functools
 import logging
+import zlib
 from typing import Any
 
 from math_verify import LatexExtractionConfig, parse, verify
+from sympy import Expr, Float
 
 logging.disable(logging.CRITICAL)  # the library warns that it keeps no time; the sandbox does
 
-_CLEARLY_APART = 1e-4  # relative and absolute; math-verify rounds to 6 decimals
+_PROBE = "7919"  # an ordinary form no answer is likely to equal
+
+
+def value(form: str) -> list[float] | None:
+    """Real and imaginary part of the form; None unless it has one, and then it must stand a comparison."""
+    found = _value(form)
+    if found is None:
+        _same(form, _PROBE)
+        return None
+    return [found.real, found.imag]
+
+
+def ask(first: str, second: str | None) -> bool | list[float] | None:
+    """The `value` of the first form, or whether it is the same as the second. One function, for one process."""
+    return value(first) if second is None else _same(first, second)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -24,21 +40,28 @@ def _parsed(form: str) -> list[Any]:
 
 @functools.lru_cache(maxsize=4096)
 def _value(form: str) -> complex | None:
-    """The form's numerical value; None unless it is one finite constant."""
+    """The form's numerical value, variables standing for fixed odd numbers; None unless it is one finite expression.
+
+    Equal expressions have equal values wherever their variables stand.
+    """
     expressions = _parsed(form)
-    try:
-        value = complex(expressions[0]) if len(expressions) == 1 else None
-    except (TypeError, ValueError, AttributeError, OverflowError):
+    if len(expressions) != 1 or not isinstance(expressions[0], Expr):
         return None
-    return value if value is not None and cmath.isfinite(value) else None
+    try:
+        value = complex(expressions[0].subs({symbol: _stand_in(str(symbol)) for symbol in expressions[0].free_symbols}))
+    except (TypeError, ValueError, AttributeError, OverflowError, ZeroDivisionError):
+        return None
+    return value if cmath.isfinite(value) else None
 
 
-def same(first: str, second: str) -> bool:
+def _stand_in(symbol: str) -> Float:
+    """Between 1 and 2, by the variable's name."""
+    return Float(1 + zlib.crc32(symbol.encode()) / 2**32)
+
+
+def _same(first: str, second: str) -> bool:
     """Whether the forms are equal. math-verify treats gold and target unlike, so both ways are asked."""
     one, other = _parsed(first), _parsed(second)
     if not one or not other:
         return False
-    a, b = _value(first), _value(second)
-    if a is not None and b is not None and not cmath.isclose(a, b, rel_tol=_CLEARLY_APART, abs_tol=_CLEARLY_APART):
-        return False  # constants that differ visibly need no algebra
     return bool(verify(one, other, timeout_seconds=None) or verify(other, one, timeout_seconds=None))

@@ -108,6 +108,17 @@ def test_judge_finds_equal_mathematics(judge: MathJudge) -> None:
     assert judge.same("x=5", ["5"]) == judge.same("5", ["x=5"]) == [True]
 
 
+def test_values_never_part_what_algebra_joins(judge: MathJudge) -> None:
+    spellings = [
+        (r"\sqrt{8}", r"2\sqrt{2}", "2^{3/2}"), ("x^2+6", "6+x^2", "x^{2}+2*3"), ("(x+1)^2", "x^2+2x+1"),
+        (r"\frac{x}{2}", "0.5x"), (r"\sin^2(x)+\cos^2(x)", "1"), ("y^2+6",), ("x^2+7",), ("6",),
+    ]  # fmt: skip
+    for group in spellings:
+        for form in group:
+            found = judge.same(form, [other for others in spellings for other in others])
+            assert found == [others is group for others in spellings for _ in others], form
+
+
 def test_classes_do_not_depend_on_order(judge: MathJudge) -> None:
     forms = [r"\sqrt{8}", r"2\sqrt{2}", "2", "4/2x", "2x", "p-q", "-q+p", "None"]
     maps = []
