@@ -38,6 +38,7 @@ from polythink.jobs.price import price_job
 from polythink.jobs.run import run_job
 from polythink.jobs.workload import Workload, preview, recall, store
 from polythink.storage.archive import Archive
+from polythink.storage.cache_use import cache_line, cache_use
 from polythink.storage.state import JobState
 
 
@@ -103,6 +104,8 @@ def print_summary(archive: Archive, state: JobState) -> None:
     console = stdout_console()
     if state.done:
         console.print(summary(read_results(archive, state.job_id)))
+    if cache := cache_use(archive, state.job_id):
+        console.print(f"cache    {cache_line(cache)}", highlight=False, soft_wrap=True)
     where = f"--archive {shlex.quote(archive.root)}"
     console.print(f"archive  {archive.root}", highlight=False, soft_wrap=True)
     console.print(f"report   polythink report {state.job_id} {where}", highlight=False, soft_wrap=True)

@@ -13,6 +13,7 @@ from polythink.cli.progress import duration
 from polythink.jobs.follow import Sighting
 from polythink.jobs.liveness import seconds_left
 from polythink.storage.archive import Archive
+from polythink.storage.cache_use import cache_line, cache_use
 from polythink.storage.state import JobState
 
 _DONE_BEFORE = "SELECT count(*) AS n FROM traces WHERE job_id = ? AND finished_at < to_timestamp(?)"
@@ -27,6 +28,7 @@ def status_json(archive: Archive, sighting: Sighting) -> dict[str, Any]:
         "submission_status": sighting.submission.status if sighting.submission else None,
         "seconds_left": _seconds_left(archive, sighting),
         "go_on": go_on(archive, sighting),
+        "cache": asdict(cache) if (cache := cache_use(archive, state.job_id)) else None,
     }
 
 
@@ -45,6 +47,7 @@ def screen(archive: Archive, sighting: Sighting, now: float) -> str:
         ("failed", f"{state.failed:,}"),
         ("tokens", f"{state.output_tokens:,} output"),
         ("spent", _money(state)),
+        *([("cache", cache_line(cache))] if (cache := cache_use(archive, state.job_id)) else []),
         ("started", f"{_moment(state.started_at)} ({duration(now - state.started_at)} ago)"),
         ("last sign", f"{_moment(state.updated_at)} ({duration(now - state.updated_at)} ago)"),
         *_end_rows(archive, sighting, now),

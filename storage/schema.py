@@ -258,5 +258,11 @@ SPEND = Table(
         Column("cache_write_tokens", COUNT, "tokens", "input written to the prompt cache"),
         Column("output_tokens", COUNT, "tokens", "billed output"),
         Column("cost_usd", REAL, "USD", "settled"),
+        Column(
+            "saved_usd",
+            REAL,
+            "USD",
+            "by the prompt cache, at list prices, the premium of writes subtracted; null where the model has none",
+        ),
     ),
 )

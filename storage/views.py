@@ -11,15 +11,8 @@ import pyarrow as pa
 from polythink.storage import schema
 from polythink.storage.rows import to_table
 from polythink.storage.schema_table import SQL_TYPES
+from polythink.storage.spend_view import spend_select
 from polythink.storage.state import JobState
-
-_SPEND = """
-    SELECT job_id, arm_id, model, lane, CAST(finished_at AT TIME ZONE 'UTC' AS DATE) AS day,
-        count(*) AS attempts, sum(input_tokens)::BIGINT AS input_tokens,
-        sum(cache_read_tokens)::BIGINT AS cache_read_tokens, sum(cache_write_tokens)::BIGINT AS cache_write_tokens,
-        sum(output_tokens)::BIGINT AS output_tokens, sum(cost_usd) AS cost_usd
-    FROM attempts GROUP BY ALL
-"""
 
 
 def create_views(
@@ -31,7 +24,7 @@ def create_views(
     connection.execute("SET parquet_metadata_cache = true")  # footers are read twice otherwise
     for table in schema.TABLES:
         connection.execute(f"CREATE VIEW {table.name} AS {_select(table, parts.get(table.name, ()))}")
-    connection.execute(f"CREATE VIEW spend AS {_SPEND}")
+    connection.execute(f"CREATE VIEW spend AS {spend_select()}")
     connection.register("jobs", _job_rows(states))
 
 

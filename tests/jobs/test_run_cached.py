@@ -10,6 +10,7 @@ import pytest
 from polythink import facts
 from polythink.simulator.process import SimulatorProcess
 from polythink.storage.archive import Archive
+from polythink.storage.cache_use import cache_use
 from tests.running import EXACTLY_ONCE, job_file, meter, one_row, run
 
 PROBLEMS, SAMPLES = 20, 16
@@ -49,7 +50,9 @@ def test_long_prompts_are_written_once_and_read_by_all_other_samples(tmp_path: P
     paid = used["written"] * (known.prices.write_5m - known.prices.input)
     uncached = prompt * known.prices.input + used["output"] * known.prices.output
     assert 1e6 * used["usd"] == pytest.approx(uncached - saved + paid, rel=1e-6)
-    assert saved > 5 * paid
+    use = cache_use(archive, state.job_id)
+    assert use is not None and use.saved_usd == pytest.approx(1e-6 * (saved - paid))
+    assert use.hit_rate == pytest.approx(used["read"] / prompt)
 
 
 def test_short_prompts_are_left_as_they_are(tmp_path: Path) -> None:
@@ -57,4 +60,5 @@ def test_short_prompts_are_left_as_they_are(tmp_path: Path) -> None:
         archive = Archive(tmp_path / "archive")
         state, _ = run(archive, long_job(tmp_path, simulator.base_url, 10))
     assert state.status == "done"
+    assert cache_use(archive, state.job_id) is None
     assert one_row(archive, USED)["read"] == one_row(archive, USED)["written"] == 0
