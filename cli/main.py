@@ -30,6 +30,8 @@ COMMANDS = {
     "select": "polythink.cli.results",
     "report": "polythink.cli.report",
     "import": "polythink.cli.importing",
+    "compact": "polythink.cli.compact",
+    "export": "polythink.cli.compact",
     "simulate": "polythink.cli.simulate",
 }
 _RESERVED = {"list": "list_jobs", "import": "import_samples"}  # names that a function may not bear
