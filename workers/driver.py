@@ -48,11 +48,22 @@ class Driver:
         """
         node = os.getppid()  # the process of Ray's that starts workers
         is_drivers_own = self._has_started(node)
-        while not self.is_gone():  # noqa: ASYNC110  the end of a process sets no event here
-            await asyncio.sleep(LOOK_EVERY_S)
+        await self._end()
         if is_drivers_own:
             _kill_agents(node)
         os._exit(1)
+
+    async def _end(self) -> None:
+        """Return once the process has ended: at once where the system tells, else within `LOOK_EVERY_S`."""
+        try:
+            handle = os.pidfd_open(self.pid)
+        except (AttributeError, OSError):  # not on this system; or it has ended already
+            while not self.is_gone():  # noqa: ASYNC110  there is no event to wait for
+                await asyncio.sleep(LOOK_EVERY_S)
+            return
+        ended = asyncio.Event()
+        asyncio.get_running_loop().add_reader(handle, ended.set)
+        await ended.wait()
 
     def _has_started(self, pid: int) -> bool:
         try:
@@ -67,9 +78,13 @@ def _stat(pid: int) -> list[str]:
 
 
 def _kill_agents(node: int) -> None:
-    """End what a Ray node that is no more has left: its agents try for a minute to tell of its end."""
+    """End the agents of a Ray node that is no more: for a minute they try to tell of its end.
+
+    Not the workers: each ends itself, and two that killed each other would leave the agents.
+    """
     mark = f"RAY_RAYLET_PID={node}".encode()
     for folder in _PROCESSES.glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if int(folder.name) != os.getpid() and mark in (folder / "environ").read_bytes().split(b"\0"):
+            title = (folder / "cmdline").read_bytes().rstrip(b" \0")
+            if title.endswith(b"Agent") and mark in (folder / "environ").read_bytes().split(b"\0"):
                 os.kill(int(folder.name), signal.SIGKILL)
