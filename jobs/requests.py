@@ -111,7 +111,9 @@ class Requests:
         system, user = render(arm, self._problems[problem_id])
         known = facts.find(arm.model)
         body = request_body(arm, system, user, known)
-        cached = cached_body(body, known) if self._lane == "live" else None
+        # Each endpoint has a cache of its own: among several, a sample would not know where its prompt was written.
+        is_one_cache = self._lane == "live" and len(arm.endpoints) == 1
+        cached = cached_body(body, known) if is_one_cache else None
         prompt_bytes = len((system or "").encode()) + len(user.encode())
         # No tokenizer makes more tokens than there are bytes.
         most = prompt_bytes + OVERHEAD_TOKENS

@@ -6,6 +6,8 @@ import contextlib
 import os
 from pathlib import Path
 
+LOOKS = 50  # the system's list of connections may miss one while others come and go
+
 
 def workers_of(ancestor: int) -> list[int]:
     """Processes of our Worker actor below a process."""
@@ -38,10 +40,11 @@ def is_alive(pid: int) -> bool:
 
 def owner_of(port: int, ancestor: int) -> int:
     """The process below another that holds the local end of a connection from this port."""
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    (inode,) = [row[9] for row in rows if int(row[1].rpartition(":")[2], 16) == port]
-    for pid in descendants(ancestor):
-        with contextlib.suppress(OSError):
-            if any(os.readlink(handle) == f"socket:[{inode}]" for handle in Path(f"/proc/{pid}/fd").iterdir()):
-                return pid
+    for _ in range(LOOKS):
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        inodes = {f"socket:[{row[9]}]" for row in rows if int(row[1].rpartition(":")[2], 16) == port}
+        for pid in descendants(ancestor) if inodes else ():
+            with contextlib.suppress(OSError):
+                if any(os.readlink(handle) in inodes for handle in Path(f"/proc/{pid}/fd").iterdir()):
+                    return pid
     raise LookupError(f"nobody holds port {port}")
