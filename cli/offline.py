@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from polythink.cli.asking import ask_endpoints
 from polythink.cli.console import stdout_console
 from polythink.cli.exits import INTERRUPTED, exit_code, reported_errors
 from polythink.cli.options import (
@@ -52,7 +53,7 @@ def submit(
 ) -> None:
     """Send a job to a Ray cluster and return at once; prints its id."""
     with reported_errors():
-        loaded = pin_base_url(load_job(job_file, base_url=base_url), os.environ)
+        loaded = ask_endpoints(pin_base_url(load_job(job_file, base_url=base_url), os.environ))
         where = open_archive(archive, loaded.archive)
         confirm(where, preview(where, loaded), yes=yes)
         state = submit_job(where, loaded, address=address, say=_say)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.table import Table
 
+from polythink.cli.asking import ask_endpoints
 from polythink.cli.console import stdout_console
 from polythink.cli.exits import reported_errors
 from polythink.cli.options import ArchiveOption, BaseUrlOption, JobFile, JsonOption, open_archive
@@ -21,7 +22,7 @@ def plan(
 ) -> None:
     """Check a job and price it: what would be sent, how many, from how much to how much."""
     with reported_errors():
-        loaded = load_job(job_file, base_url=base_url)
+        loaded = ask_endpoints(load_job(job_file, base_url=base_url))
         where = open_archive(archive, loaded.archive)
         work = preview(where, loaded)
         prices = price_job(where, work)

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from polythink.cli.asking import ask_endpoints
 from polythink.cli.console import stdout_console
 from polythink.cli.exits import BAD_USAGE, exit_code, reported_errors
 from polythink.cli.options import (
@@ -52,7 +53,7 @@ def run(
 ) -> None:
     """Run a job in the foreground: a new one, or more of the one of that name."""
     with reported_errors():
-        loaded = load_job(job_file, base_url=base_url)
+        loaded = ask_endpoints(load_job(job_file, base_url=base_url))
         where = open_archive(archive, loaded.archive)
         confirm(where, preview(where, loaded), yes=yes)
         finish(where, store(where, loaded), address=address, as_json=as_json)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
+from polythink.jobs.capabilities import check_capabilities
 from polythink.jobs.control import Control
 from polythink.jobs.load import load_job, load_job_model
 from polythink.jobs.run import run_job
@@ -29,6 +31,8 @@ def run(
     samples with those kept under its name.
     """
     loaded = load_job_model(job, Path(base_dir)) if isinstance(job, Job) else load_job(Path(job))
+    for note in check_capabilities(loaded):
+        warnings.warn(note, stacklevel=2)
     where = _archive(archive or loaded.archive or "archive")
     work = store(where, loaded)
     return run_job(where, work, watch=watch or _quiet, control=Control(where, work.job_id), address=address)

@@ -42,6 +42,7 @@ class LoadedJob:
     job: Job
     base_dir: Path  # what paths in the job are relative to
     source: str  # the job file as written
+    file: str | None  # its path; None for a job made in Python
     arms: tuple[Arm, ...]
     problems: tuple[Problem, ...]
     grade_function: str | None  # file or module, colon, function; files by their absolute path
@@ -99,7 +100,7 @@ def _load(document: Document, data: Any, earlier: tuple[Finding, ...], base_dir:
     told = [*secrets, *document.findings, *earlier, *validated.findings, *checked.findings()]
     if found := issues(told, document, file):
         raise SpecError(found)
-    return checked.loaded(document)
+    return checked.loaded(document, file)
 
 
 class _Checks:
@@ -121,12 +122,13 @@ class _Checks:
             yield from self._check_problems()
         yield from self._check_templates()
 
-    def loaded(self, document: Document) -> LoadedJob:
+    def loaded(self, document: Document, file: str | None) -> LoadedJob:
         problems = tuple(row.problem for row in self._rows if row.problem is not None)
         return LoadedJob(
             job=self._job,
             base_dir=self._base_dir,
             source=document.text,
+            file=file,
             arms=tuple(placed.arm for placed in self._arms),
             problems=problems,
             grade_function=_grade_function(self._job, self._base_dir),

@@ -12,6 +12,7 @@ from polythink.jobs.caching import cached_body
 from polythink.jobs.pools import pools_of
 from polythink.jobs.prefixes import Role
 from polythink.jobs.prompt import render
+from polythink.jobs.spec import Job
 from polythink.jobs.workload import Workload
 from polythink.records import Arm, Lane, SampleKey, Usage
 from polythink.workers.prices import price
@@ -25,6 +26,11 @@ _KEPT_BODIES = 4_096
 
 def endpoints(work: Workload) -> dict[str, Endpoint]:
     """The job's endpoints by name, as workers take them."""
+    return as_workers_take(work.job)
+
+
+def as_workers_take(job: Job) -> dict[str, Endpoint]:
+    """A job's endpoints by name."""
     return {
         name: Endpoint(
             name=name,
@@ -36,10 +42,10 @@ def endpoints(work: Workload) -> dict[str, Endpoint]:
             resource=spec.resource,
             workspace=spec.workspace,
             models=spec.models,
-            timeout_s=work.job.timeout_s,
+            timeout_s=job.timeout_s,
             prices=(spec.prices.input, spec.prices.output) if spec.prices else None,
         )
-        for name, spec in work.job.endpoints.items()
+        for name, spec in job.endpoints.items()
     }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from jinja2 import TemplateSyntaxError
 
 from polythink import facts as model_facts
-from polythink.facts import MIN_BUDGET_TOKENS, ModelFacts
+from polythink.facts import MIN_BUDGET_TOKENS, Capabilities, ModelFacts
 from polythink.jobs.arms import PlacedArm
 from polythink.jobs.prompt import named_fields
 from polythink.jobs.spec import Job
@@ -23,14 +23,19 @@ def check_arms(arms: Iterable[PlacedArm], unusable: Unusable) -> Iterator[Findin
     first: dict[str, Loc] = {}
     for placed in arms:
         facts = None if unusable.covers(placed.model_place) else model_facts.find(placed.arm.model)
-        yield from _check_max_tokens(placed, facts)
-        if not unusable.covers(placed.reasoning_place):
-            yield from _check_reasoning(placed, facts, unusable)
+        yield from check_settings(placed, facts, unusable)
         if not _is_named(placed, unusable):
             continue
         if placed.arm.arm_id in first:
             yield _same_id(placed)
         first.setdefault(placed.arm.arm_id, placed.place)
+
+
+def check_settings(placed: PlacedArm, facts: ModelFacts | Capabilities | None, unusable: Unusable) -> Iterator[Finding]:
+    """An arm's max_tokens and reasoning setting against what its model takes."""
+    yield from _check_max_tokens(placed, facts)
+    if not unusable.covers(placed.reasoning_place):
+        yield from _check_reasoning(placed, facts, unusable)
 
 
 def check_endpoints(job: Job, arms: Iterable[PlacedArm], unusable: Unusable) -> Iterator[Finding]:
@@ -111,7 +116,7 @@ def _check_cap(job: Job, placed: PlacedArm) -> Iterator[Finding]:
         )
 
 
-def _check_max_tokens(placed: PlacedArm, facts: ModelFacts | None) -> Iterator[Finding]:
+def _check_max_tokens(placed: PlacedArm, facts: ModelFacts | Capabilities | None) -> Iterator[Finding]:
     arm = placed.arm
     if facts and arm.max_tokens > facts.max_output_tokens:
         yield Finding(
@@ -121,7 +126,9 @@ def _check_max_tokens(placed: PlacedArm, facts: ModelFacts | None) -> Iterator[F
         )
 
 
-def _check_reasoning(placed: PlacedArm, facts: ModelFacts | None, unusable: Unusable) -> Iterator[Finding]:
+def _check_reasoning(
+    placed: PlacedArm, facts: ModelFacts | Capabilities | None, unusable: Unusable
+) -> Iterator[Finding]:
     """The setting against its bounds and its model; where only its amount cannot be used, the kind of it."""
     is_whole = not unusable.touches(placed.reasoning_place)
     if is_whole and placed.arm.reasoning.kind == "budget_tokens":
@@ -147,7 +154,7 @@ def _check_budget(placed: PlacedArm) -> Iterator[Finding]:
         )
 
 
-def _takes(facts: ModelFacts, placed: PlacedArm) -> bool:
+def _takes(facts: ModelFacts | Capabilities, placed: PlacedArm) -> bool:
     reasoning = placed.arm.reasoning
     match reasoning.kind:
         case "budget_tokens":
@@ -171,7 +178,7 @@ def _said(placed: PlacedArm) -> str:
             return kind
 
 
-def _settings(facts: ModelFacts) -> Iterator[str]:
+def _settings(facts: ModelFacts | Capabilities) -> Iterator[str]:
     if not facts.thinking_types.isdisjoint({"disabled", "between_tools"}):
         yield "none"
     if "adaptive" in facts.thinking_types:

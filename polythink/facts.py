@@ -106,6 +106,19 @@ class ModelFacts:
         return self.prices
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """Which settings a model takes, as the endpoint that serves it says. Of ModelFacts the fields of the same names."""
+
+    thinking_types: frozenset[str]
+    effort_levels: tuple[str, ...]
+    max_output_tokens: int
+
+    @property
+    def takes_budget(self) -> bool:
+        return "enabled" in self.thinking_types
+
+
 def find(model: str) -> ModelFacts | None:
     """The facts of a model by id or alias, or by the id that a cloud provider gives it; None for one not known here.
 
