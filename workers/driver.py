@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,14 +41,9 @@ class Driver:
     async def end_with_it(self) -> None:
         """End this process, a worker on the driver's node, once the driver has ended.
 
-        Ray would get round to it within a minute or so; until then streams would run on. If the driver had started Ray
-        for itself, what is left of that ends too.
+        Ray would get round to it within a minute or so; until then streams would run on.
         """
-        node = os.getppid()  # the process of Ray's that starts workers
-        is_drivers_own = self._has_started(node)
         await self._end()
-        if is_drivers_own:
-            _kill_agents(node)
         os._exit(1)
 
     async def _end(self) -> None:
@@ -65,26 +58,7 @@ class Driver:
         asyncio.get_running_loop().add_reader(handle, ended.set)
         await ended.wait()
 
-    def _has_started(self, pid: int) -> bool:
-        try:
-            return int(_stat(pid)[1]) == self.pid
-        except OSError:
-            return False
-
 
 def _stat(pid: int) -> list[str]:
     """Of a process: its state, its parent's id, and more. Raises OSError if there is none."""
     return (_PROCESSES / str(pid) / "stat").read_text().rpartition(")")[2].split()
-
-
-def _kill_agents(node: int) -> None:
-    """End the agents of a Ray node that is no more: for a minute they try to tell of its end.
-
-    Not the workers: each ends itself, and two that killed each other would leave the agents.
-    """
-    mark = f"RAY_RAYLET_PID={node}".encode()
-    for folder in _PROCESSES.glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            title = (folder / "cmdline").read_bytes().rstrip(b" \0")
-            if title.endswith(b"Agent") and mark in (folder / "environ").read_bytes().split(b"\0"):
-                os.kill(int(folder.name), signal.SIGKILL)
