@@ -82,6 +82,6 @@ def _print_query(archive: Archive, job_id: str) -> None:
 
 
 def _write_pages(archive: Archive, job_id: str) -> None:
-    folder = Path(archive.root) / "reports" / job_id
+    folder = (archive.store.folder or Path()) / "reports" / job_id  # of an archive in a bucket: here
     for path in [*write_figures(archive, job_id, folder), write_report(archive, job_id, folder / "report.html")]:
         print(path)
