@@ -41,7 +41,8 @@ def query(
     sql: Annotated[
         str,
         typer.Argument(
-            metavar="SQL", help="DuckDB SQL over jobs, problems, arms, traces, attempts, selections, curves, spend."
+            metavar="SQL",
+            help="DuckDB SQL over jobs, problems, arms, traces, attempts, selections, curves, comparisons, spend.",
         ),
     ],
     archive: ArchiveOption = None,

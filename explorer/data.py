@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from polythink.explorer.problem_data import read_problems, rows_of
-from polythink.explorer.results import OUTCOMES, ArmFacts, CurvePoint, JobFacts, Results, SpendLine
+from polythink.explorer.results import OUTCOMES, ArmFacts, ArmPair, CurvePoint, JobFacts, Results, SpendLine
 from polythink.selectors.registry import ALL, PASS
 from polythink.selectors.stage import thinking_job
 from polythink.selectors.thinking import ThinkingPoint
@@ -24,6 +24,7 @@ def read_results(archive: Archive, job: str) -> Results:
         arms=arms,
         curves=curves,
         thinking=_with_resting(thinking_job(archive, job_id)[0], arms, curves),
+        pairs=_pairs(archive, job_id, selector),
         selector=selector,
         problems=read_problems(archive, job_id, selector, focus),
         spend=_spend(archive, job_id),
@@ -69,6 +70,15 @@ def _curves(archive: Archive, job_id: str) -> tuple[CurvePoint, ...]:
         WHERE job_id = $1 AND selector <> '{ALL}' ORDER BY a.ordinal, selector, n
     """
     return tuple(CurvePoint(**row) for row in rows_of(archive, query, job_id))
+
+
+def _pairs(archive: Archive, job_id: str, selector: str | None) -> tuple[ArmPair, ...]:
+    query = """
+        SELECT n, first_arm, second_arm, difference, low, high, p_value, p_holm
+        FROM comparisons WHERE job_id = $1 AND selector = $2
+        ORDER BY p_value, abs(difference) DESC, first_arm, second_arm
+    """
+    return tuple(ArmPair(**row) for row in archive.sql(query, [job_id, selector or PASS]).to_pylist())
 
 
 def _with_resting(

@@ -23,6 +23,7 @@ from polythink.selectors.registry import PASS
 from polythink.storage.archive import Archive
 
 TEMPLATES = Path(__file__).parent / "templates"
+MAX_PAIRS = 20  # comparisons shown
 TALLY_SHOWN = 8  # answer classes per pick
 _SUMMARY_CHARACTERS = 110  # of a problem's text on its line
 
@@ -89,6 +90,8 @@ def _view(results: Results) -> dict[str, Any]:
         "simulated": labels.simulated_note(results.minds, results.job.traces),
         "models": ", ".join(clipped(model, NAME_CHARACTERS) for model in models(results)),
         "names": names,
+        "max_pairs": MAX_PAIRS,
+        "points": lambda share: f"{100 * share:+.1f}",
         "tiles": _tiles(results),
         "figures": [drawn for name, figure in FIGURES.items() if (drawn := _drawn(name, figure, results))],
         "arms": [_arm_line(results, arm, names[arm.arm_id]) for arm in results.arms],

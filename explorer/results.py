@@ -60,6 +60,20 @@ class CurvePoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ArmPair:
+    """Two arms on the same problems, under the shown selector."""
+
+    n: int  # samples per problem
+    first_arm: str
+    second_arm: str
+    difference: float  # -1..1, of the first less the second
+    low: float
+    high: float
+    p_value: float
+    p_holm: float  # adjusted for all pairs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pick:
     """What a selector picked for one problem in one arm."""
 
@@ -121,6 +135,7 @@ class Results:
     arms: tuple[ArmFacts, ...]  # in order of the job file
     curves: tuple[CurvePoint, ...]
     thinking: tuple[ThinkingPoint, ...]
+    pairs: tuple[ArmPair, ...]  # the clearest first
     selector: str | None  # whose picks are shown
     problems: tuple[ProblemFacts, ...]  # the first MAX_PROBLEMS
     spend: tuple[SpendLine, ...]

@@ -11,17 +11,18 @@ import numpy as np
 import pyarrow as pa
 
 from polythink.records import Equivalence
+from polythink.selectors.comparisons import compare
 from polythink.selectors.curves import CurveFunction, curve
 from polythink.selectors.equivalence import canonical, class_map
 from polythink.selectors.math_judge import MathJudge
-from polythink.selectors.panel import ABSTAINS, Flags, Panel, Reals, count
+from polythink.selectors.panel import ABSTAINS, Flags, Ints, Panel, Reals, count
 from polythink.selectors.passk import all_curve, pass_curve
 from polythink.selectors.registry import ALL, PASS, SELECTORS, SelectorConfig
 from polythink.selectors.samples import Samples, countable, load_samples
 from polythink.selectors.thinking import ThinkingFit, ThinkingPoint, fit_log2, thinking_point
 from polythink.selectors.votes import Ballot, Selector, Verdict, Vote
 from polythink.storage.archive import Archive
-from polythink.storage.schema import CURVES, SELECTIONS
+from polythink.storage.schema import COMPARISONS, CURVES, SELECTIONS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,7 @@ def select_job(
     equivalence: Equivalence,
     seed: int = 0,
 ) -> Selected:
-    """Write `selections` and `curves` of the job: a part per selector, and `pass` and `all` for pass@n and pass^n.
+    """Write `selections`, `curves` and `comparisons`: a part per selector, and `pass` and `all` for pass@n and pass^n.
 
     The same traces, selectors, equivalence and seed give the same rows. Raises ValueError if a selector is named
     twice: its rows would be told apart by nothing.
@@ -52,7 +53,9 @@ def select_job(
     samples = load_samples(archive, job_id)
     classes = answer_classes(samples, equivalence)
     panels = arm_panels(samples, classes)
+    problems = arm_problems(samples)
     ballots = _ballots(samples, classes)
+    _write_comparisons(archive, job_id, PASS, panels, problems, pass_curve, seed)
     selections, points = 0, 0
     for name, function in ((PASS, pass_curve), (ALL, all_curve)):
         points += _write_curves(archive, job_id, name, panels, function, seed)
@@ -62,6 +65,7 @@ def select_job(
         archive.replace_part(SELECTIONS, job_id, config.name, pa.Table.from_pylist(rows, schema=SELECTIONS.arrow))
         selections += len(rows)
         points += _write_curves(archive, job_id, config.name, panels, kind.curve(seed), seed)
+        _write_comparisons(archive, job_id, config.name, panels, problems, kind.curve(seed), seed)
     return Selected(samples=len(samples), selections=selections, curve_points=points)
 
 
@@ -78,7 +82,7 @@ def forget_selector(archive: Archive, job_id: str, name: str) -> None:
 
 
 def _selector_parts(archive: Archive, job_id: str) -> list[PurePosixPath]:
-    return [path for table in (SELECTIONS, CURVES) for path in archive.parts(table.name, job_id)]
+    return [path for table in (SELECTIONS, CURVES, COMPARISONS) for path in archive.parts(table.name, job_id)]
 
 
 def _selector_of(path: PurePosixPath) -> str:
@@ -128,6 +132,12 @@ def arm_panels(
         samples.arm_id[arm.start]: _panel(samples, classes, enters, arm, weights, scores) for arm in samples.arms()
     }
     return {arm_id: panel for arm_id, panel in panels.items() if panel is not None}
+
+
+def arm_problems(samples: Samples) -> dict[str, Ints]:
+    """The numbers of the problems of each arm's panel, [P]."""
+    enters = countable(samples)
+    return {samples.arm_id[arm.start]: np.unique(samples.problem[arm][enters[arm]]) for arm in samples.arms()}
 
 
 def _panel(
@@ -209,3 +219,25 @@ def _write_curves(
     ]
     archive.replace_part(CURVES, job_id, name, pa.Table.from_pylist(rows, schema=CURVES.arrow))
     return len(rows)
+
+
+def _write_comparisons(
+    archive: Archive,
+    job_id: str,
+    name: str,
+    panels: dict[str, Panel],
+    problems: dict[str, Ints],
+    function: CurveFunction,
+    seed: int,
+) -> None:
+    """Every two arms at the most samples that each problem of each arm has; of pass@n, single samples."""
+    n = 1 if name == PASS else min((int(panel.samples.min()) for panel in panels.values()), default=1)
+    several = panels if len(panels) > 1 else {}
+    accuracies = {arm_id: (problems[arm_id], function(panel, [n]).values[:, 0]) for arm_id, panel in several.items()}
+    rows = [
+        {"selector": name, "n": n, "first_arm": found.first, "second_arm": found.second, "effect": found.effect}
+        | {"difference": found.difference, "low": found.low, "high": found.high, "problems": found.problems}
+        | {"p_value": found.p_value, "p_holm": found.p_holm}
+        for found in compare(accuracies, seed)
+    ]
+    archive.replace_part(COMPARISONS, job_id, name, pa.Table.from_pylist(rows, schema=COMPARISONS.arrow))

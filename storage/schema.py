@@ -216,7 +216,25 @@ BATCHES = Table(
     ),
 )
 
-TABLES: tuple[Table, ...] = (PROBLEMS, ARMS, TRACES, ATTEMPTS, BATCHES, SELECTIONS, CURVES)
+COMPARISONS = Table(
+    "comparisons",
+    "arms against each other on the same problems, one row per selector and pair of arms",
+    (
+        Column("selector", TEXT, "", "pass for single samples, else the selector's name"),
+        Column("n", COUNT, "samples", "samples per problem; the most that every problem of every arm has"),
+        Column("first_arm", TEXT, "", "the arm"),
+        Column("second_arm", TEXT, "", "the arm it is compared with"),
+        Column("difference", REAL, "-1..1", "accuracy of the first arm less that of the second"),
+        Column("low", REAL, "-1..1", "lower end of the difference's band"),
+        Column("high", REAL, "-1..1", "upper end of the difference's band"),
+        Column("p_value", REAL, "0..1", "two-sided sign-flip test over problems"),
+        Column("p_holm", REAL, "0..1", "the same, adjusted for all pairs of arms of this selector"),
+        Column("effect", REAL, "", "difference over the standard deviation of the problems' differences"),
+        Column("problems", COUNT, "problems", "that both arms have"),
+    ),
+)
+
+TABLES: tuple[Table, ...] = (PROBLEMS, ARMS, TRACES, ATTEMPTS, BATCHES, SELECTIONS, CURVES, COMPARISONS)
 
 JOBS = Table(
     "jobs",

@@ -31,7 +31,7 @@ def test_selectors_the_job_does_not_name_see_the_new_samples_too(tmp_path: Path)
     assert rows == [{"selector": name, "low": 5, "high": 5} for name in ("first", "majority")]
     assert kept_selectors(archive, work.job_id) == ["first", "majority"]
     highest = archive.sql("SELECT selector, max(n) AS n FROM curves GROUP BY ALL ORDER BY ALL").to_pylist()
-    assert highest == [{"selector": name, "n": 5} for name in ("first", "majority", "pass")]
+    assert highest == [{"selector": name, "n": 5} for name in ("all", "first", "majority", "pass")]
     options = json.loads(archive.read_text(work.job_id, "selectors.json") or "")
     assert options == {"first": {}, "majority": {"ties": "seeded"}}, "run again as it was run"
 

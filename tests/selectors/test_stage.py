@@ -104,6 +104,24 @@ def test_ungraded_job_has_selections_but_no_curve(archive: Archive) -> None:
     assert len(read_back(archive)[0]) == 2
 
 
+def test_arms_are_compared_on_the_same_problems(archive: Archive) -> None:
+    traces = [
+        trace(f"p{p}", i, "1" if right else "2", right, arm_id=arm)
+        for arm, rights in (("few", (True, False, False)), ("many", (True, True, False)))
+        for p in range(6)
+        for i, right in enumerate(rights)
+    ]
+    write_job(archive, {f"p{p}": "1" for p in range(6)}, traces)
+    select_job(archive, "j", selectors=BOTH, equivalence="string")
+    rows = archive.sql("SELECT * FROM comparisons ORDER BY selector").to_pylist()
+    assert [(row["selector"], row["n"], row["first_arm"], row["second_arm"]) for row in rows] == [
+        (selector, n, "few", "many") for selector, n in (("first", 3), ("majority", 3), ("pass", 1))
+    ]
+    assert [row["difference"] for row in rows] == pytest.approx([-1 / 3, -1, -1 / 3])
+    assert [row["p_value"] for row in rows] == pytest.approx([2 / 2**6] * 3)
+    assert {row["problems"] for row in rows} == {6}
+
+
 def test_selector_named_twice_is_refused(archive: Archive) -> None:
     with pytest.raises(ValueError, match="name each selector once"):
         select_job(archive, "j", selectors=[BOTH[0], BOTH[0]], equivalence="string")
