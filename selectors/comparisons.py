@@ -11,7 +11,10 @@ import numpy as np
 from polythink.selectors.bands import bootstrap
 from polythink.selectors.panel import Ints, Reals
 
-DRAWS = 10_000  # sign flips drawn where going through all takes more
+DRAWS = 10_000  # sign flips drawn, at least, where going through all takes more
+DRAWS_PER_PAIR = 100  # so that an adjusted p can fall to 0.01 however many pairs there are
+MAX_DRAWS = 100_000
+_BLOCK = 1_000  # sign flips held at a time
 MAX_EXACT_PROBLEMS = 13  # 2^13 sign flips are gone through
 _EQUAL = 1e-9  # sums that differ by less are the same sum added up in another order
 
@@ -36,8 +39,8 @@ def compare(accuracies: Mapping[str, tuple[Ints, Reals]], seed: int = 0) -> list
 
     The test flips the sign of each problem's difference, which under the hypothesis that the arms are alike changes
     nothing: p is the share of flips whose mean is at least as far from 0 (Edgington and Onghena 2007, chapter 5). All
-    flips are gone through for few problems, else DRAWS are drawn and the observed one counted among them. Holm 1979
-    adjusts for all pairs at once.
+    flips are gone through for few problems, else DRAWS and more are drawn and the observed one is counted among them.
+    Holm 1979 adjusts for all pairs at once.
 
     Args:
         accuracies: by arm_id, the numbers of its problems and its expected correctness on each, both [P].
@@ -81,10 +84,11 @@ def sign_flips(values: Reals, seed: int = 0) -> Reals:
         return np.asarray((sums >= observed - _EQUAL).mean(axis=0))
     rng = np.random.default_rng(seed)
     reached = np.ones(values.shape[1])
-    for _ in range(10):
-        signs = rng.integers(0, 2, (DRAWS // 10, len(values))) * 2.0 - 1.0
+    draws = min(max(DRAWS, -(-DRAWS_PER_PAIR * values.shape[1] // _BLOCK) * _BLOCK), MAX_DRAWS)
+    for _ in range(draws // _BLOCK):
+        signs = rng.integers(0, 2, (_BLOCK, len(values))) * 2.0 - 1.0
         reached += (np.abs(signs @ filled) >= observed - _EQUAL).sum(axis=0)
-    return np.asarray(reached / (DRAWS + 1))
+    return np.asarray(reached / (draws + 1))
 
 
 def holm(p_values: Reals) -> Reals:

@@ -31,6 +31,14 @@ def test_arms_that_are_alike_seldom_seem_to_differ() -> None:
     assert sign_flips(values, 3).tolist() == sign_flips(values, 3).tolist()
 
 
+def test_many_pairs_leave_room_for_a_clear_one() -> None:
+    values = np.random.default_rng(4).normal(size=(40, 600))
+    values[:, 0] += 3
+    adjusted = holm(sign_flips(values))
+    assert adjusted[0] <= 0.0101
+    assert (adjusted[1:] > 0.01).all()
+
+
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=10), st.randoms(use_true_random=False))
 def test_holm_never_lowers_a_p_and_forgets_order(p_values: list[float], random: object) -> None:
     adjusted = holm(np.array(p_values))
