@@ -100,7 +100,9 @@ async def ours(base_url: str, concurrency: int) -> AsyncIterator[Generate]:
     from polythink.workers.clients import make_client
     from polythink.workers.sampling import attempt
     from polythink.workers.tasks import Endpoint, Task
+    from polythink.workers.worker import spare_what_is_loaded
 
+    spare_what_is_loaded()
     endpoint = Endpoint(name="bench", base_url=base_url)
     client = make_client(endpoint, concurrency)
     with tempfile.TemporaryDirectory() as folder:

@@ -5,13 +5,11 @@ Credentials come from the environment of the process that sends, or from the clo
 
 from __future__ import annotations
 
-import gc
 import importlib
 import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, TypedDict
 
 import anthropic
@@ -50,7 +48,6 @@ class _Options(TypedDict):
 
 def make_client(endpoint: Endpoint, connections: int) -> Client:
     """A client for `connections` streams at once. What keeps it from being made fails every request."""
-    _spare_what_is_loaded()
     lacking = _lacking(endpoint.provider)
     if lacking is not None:
         return Client(failure=lacking)
@@ -71,13 +68,6 @@ def make_client(endpoint: Endpoint, connections: int) -> Client:
     if isinstance(sdk, Failure):
         return Client(failure=sdk)
     return Client(sdk=sdk, key=getattr(sdk, "api_key", None))
-
-
-@cache
-def _spare_what_is_loaded() -> None:
-    """Once in a process: the collector need not walk the modules again and again, a quarter of a request's cost."""
-    gc.collect()
-    gc.freeze()
 
 
 def credential(endpoint: Endpoint) -> tuple[str | None, str | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,6 +42,15 @@ class Harvest:
     waiting: dict[str, int]  # pool -> tasks not started
     started: dict[str, int]  # pool -> tasks started since the last time
     out: frozenset[str]  # pools that are out of service
+
+
+def spare_what_is_loaded() -> None:
+    """The collector need not walk the modules again and again, a quarter of a request's cost.
+
+    For processes that do nothing else: what is loaded then is never collected, not even at their end.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 class Outbox:
@@ -245,6 +255,7 @@ class Worker:
         """`workers` of the same kind may share the machine."""
         if driver.is_here():
             self._watch = asyncio.create_task(driver.end_with_it())
+        spare_what_is_loaded()
         self._outbox = Outbox()
         streams = min(member.in_flight, streams_at_once(workers))
         clients = {endpoint.name: make_client(endpoint, streams) for endpoint in endpoints.values()}
