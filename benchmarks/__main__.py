@@ -17,6 +17,7 @@ from rich.table import Table
 from benchmarks.ratio import Ratio
 
 BENCHMARKS = (
+    "faults",
     "resume",
     "archive_write",
     "archive_query",

@@ -24,10 +24,11 @@ from polythink.workers.worker import Harvest, Worker
 
 TAKE_S = 0.5  # seconds a worker waits for a first result before it answers empty-handed
 FIRST_TASKS = 16  # of a pool, for a worker of which nothing is known yet
-FADING = 0.9  # of a rate, from one harvest to the next
+WINDOW_S = 0.5  # seconds over which a rate is measured
+FADING = 0.8  # of a rate, from one window to the next
 AHEAD_S = 3.0  # seconds for which a worker has tasks waiting: more than the driver is ever busy with other things
 APART = "apart"  # in place of a pool: tasks for a worker that holds nothing else
-MAX_DEATHS_IN_A_ROW = 5  # workers that die without one result in between
+MAX_DEATHS_IN_A_ROW = 10  # workers that die without one result in between
 
 
 @dataclass(slots=True)
@@ -43,13 +44,14 @@ class _Member:
     waiting: Counter[str] = field(default_factory=Counter)  # pool -> tasks not started, as far as known
     out: frozenset[str] = frozenset()  # pools out of service
     starts_per_s: dict[str, float] = field(default_factory=dict)  # pool -> rate
-    heard_at: float = field(default_factory=time.monotonic)
+    started: Counter[str] = field(default_factory=Counter)  # pool -> tasks started since `window_at`
+    window_at: float = field(default_factory=time.monotonic)
 
     def room(self, pool: str) -> int:
         """How many more tasks of a pool it should have waiting."""
         if not self.is_open:
             return 0
-        wanted = max(FIRST_TASKS, math.ceil(AHEAD_S * self.starts_per_s.get(pool, 0.0)))
+        wanted = max(FIRST_TASKS, self.started[pool], math.ceil(AHEAD_S * self.starts_per_s.get(pool, 0.0)))
         return max(0, wanted - self.waiting[pool])
 
     def give(self, tasks: Sequence[Task]) -> None:
@@ -59,11 +61,14 @@ class _Member:
         self.puts.append(self.actor.put.remote(list(tasks)))
 
     def learn(self, harvest: Harvest) -> None:
-        """Take in how fast it starts tasks."""
-        now = time.monotonic()
-        seconds, self.heard_at = max(now - self.heard_at, 1e-3), now
-        for pool, started in harvest.started.items():
-            self.starts_per_s[pool] = max(started / seconds, FADING * self.starts_per_s.get(pool, 0.0))
+        """Take in how fast it starts tasks: by whole windows, for a burst is no rate."""
+        self.started.update(harvest.started)
+        seconds = time.monotonic() - self.window_at
+        if seconds >= WINDOW_S:
+            for pool, started in self.started.items():
+                self.starts_per_s[pool] = max(started / seconds, FADING * self.starts_per_s.get(pool, 0.0))
+            self.window_at += seconds
+            self.started.clear()
         self.waiting = Counter(harvest.waiting)
         self.out = harvest.out
 

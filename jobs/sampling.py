@@ -14,7 +14,7 @@ from polythink.jobs.origin import is_simulated, mixture, set_apart
 from polythink.jobs.requests import Requests
 from polythink.jobs.scheduler import Due
 from polythink.jobs.standing import Standing
-from polythink.jobs.suspects import died
+from polythink.jobs.suspects import died, lost
 from polythink.records import Attempt
 from polythink.storage.state import ArmProgress, JobState, Status
 from polythink.workers.tasks import Result, Task
@@ -167,23 +167,25 @@ class Sampling:
         kept = [attempt for result in news.results if (attempt := self._settle(result))]
         for task in news.returned:
             self._put_back(task)
-        kept += [attempt for loss in news.losses if (attempt := self._lose(loss))]
+        kept += [attempt for loss in news.losses for attempt in self._lose(loss)]
         durable = self._keeper.keep(kept)
         if news.at_once:
             durable += self._keeper.flush()
         for attempt in durable:
             self._count(attempt)
 
-    def _lose(self, loss: Loss) -> Attempt | None:
+    def _lose(self, loss: Loss) -> list[Attempt]:
         """A worker died. What its requests may have cost is not known, so it stays reserved.
 
-        Returns the attempt to be recorded of a sample that is set aside for it.
+        Returns the attempts to be recorded: as lost; or, of a sample that is set aside for it, as failed.
         """
+        now = time.time()
         deaths = self._scheduler.lose([task.key for task in loss.tasks], loss.death)
         if not deaths:
-            return None
+            return [lost(task, loss.death, now) for task in loss.tasks]
         (task,) = loss.tasks
-        return self._judge(died(task, deaths, time.time()))
+        attempt = self._judge(died(task, deaths, now))
+        return [attempt] if attempt else []
 
     def _settle(self, result: Result) -> Attempt | None:
         attempt, failure = result.attempt, result.failure

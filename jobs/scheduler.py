@@ -111,10 +111,10 @@ class Scheduler:
         ]
 
     def lose(self, keys: Iterable[SampleKey], death: str) -> tuple[str, ...]:
-        """A worker died with these samples, in the way that `death` says: they are owed again, apart from all others.
+        """A worker died with these samples, in the way that `death` says: they are owed again, suspects apart.
 
-        If there was but one and it is certain to be to blame, it stays out, for its result is the caller's to make:
-        returned is how its workers died. Empty otherwise.
+        If there was but one and it is to blame, it stays out, for its result is the caller's to make: returned is how
+        its workers died. Empty otherwise.
         """
         lost = [ordinal for key in keys if (ordinal := self.grid.ordinal(key)) is not None and ordinal in self._out]
         for ordinal in lost:
@@ -122,6 +122,10 @@ class Scheduler:
         if self._suspects.accuse(lost, death):
             return self._suspects.deaths(lost[0])
         self._out.difference_update(lost)
+        for ordinal in lost:
+            self._attempts[ordinal] = self._attempts.get(ordinal, 0) + 1
+            if ordinal not in self._suspects:
+                self._queue(ordinal).put_back(ordinal)
         return ()
 
     def put_back(self, ordinal: int) -> None:

@@ -22,7 +22,7 @@ _DONE = """
 """
 _TRIED = """
     SELECT problem_id, arm_id, sample_index, max(attempt) AS number FROM attempts
-    WHERE job_id = $1 AND status = 'retry'
+    WHERE job_id = $1 AND status IN ('retry', 'lost')
         AND sample_id NOT IN (SELECT sample_id FROM traces WHERE job_id = $1)
     GROUP BY ALL
 """
@@ -32,7 +32,8 @@ _TOTALS = """
     FROM attempts WHERE job_id = ?
 """
 _ORIGINS = """
-    SELECT DISTINCT simulated FROM attempts WHERE job_id = ? AND status <> 'retry' AND http_status IS NOT NULL
+    SELECT DISTINCT simulated FROM attempts
+    WHERE job_id = ? AND status NOT IN ('retry', 'lost') AND http_status IS NOT NULL
 """
 
 

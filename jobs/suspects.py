@@ -1,17 +1,17 @@
-"""Samples whose worker died: tried again apart from all others, until each has ended or died alone. No I/O, no clock.
+"""Samples whose workers died: tried again apart from all others, until each has ended or died alone. No I/O, no clock.
 
 A death implicates everything its worker held, and nothing tells what of it was to blame, if anything was: most often a
-machine was taken away. So suspects go to a worker of their own, a sixteenth of them at a time, and those who die there
-are divided again. Only a sample that has died in company and then alone is to blame. That costs one worker for each
-sixteen-fold of the crowd: two in all up to 16 suspects, three up to 256; and 16 rounds where nobody was to blame.
+machine was taken away. So a first death counts for nothing but the record. Who was there at a second is a suspect and
+goes to a worker of its own, a sixteenth of the suspects at a time; those who die there are divided again. Only a sample
+that has died alone twice is to blame. That costs four workers, and one more for each sixteen-fold of the suspects.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 
-from polythink.records import Attempt
+from polythink.records import Attempt, AttemptStatus
 from polythink.workers.tasks import Failure, Result, Task
 
 PARTS = 16
@@ -19,27 +19,31 @@ WORKER_DIED = "worker_died"
 
 
 class Suspects:
-    """Ordinals of samples under suspicion, and how their workers died."""
+    """Ordinals of samples, how their workers died, and who is under suspicion."""
 
     def __init__(self) -> None:
         self._deaths: dict[int, tuple[str, ...]] = {}
+        self._alone: Counter[int] = Counter()  # of these, with no other sample
         self._groups: deque[tuple[float, Sequence[int]]] = deque()  # (when due, who goes together)
 
     def __contains__(self, ordinal: int) -> bool:
-        return ordinal in self._deaths
+        return len(self.deaths(ordinal)) > 1
 
     def deaths(self, ordinal: int) -> tuple[str, ...]:
         """How its workers died, in order."""
         return self._deaths.get(ordinal, ())
 
     def accuse(self, ordinals: Sequence[int], death: str) -> bool:
-        """A worker died with these. True if it was but one, and that is certain to be to blame."""
+        """A worker died with these. True if it was but one, and that is to blame; else suspects among them are held."""
         for ordinal in ordinals:
             self._deaths[ordinal] = (*self.deaths(ordinal), death)
-        if len(ordinals) == 1 and len(self._deaths[ordinals[0]]) > 1:
-            return True
-        size = -(-len(ordinals) // PARTS) or 1
-        self._groups.extend((0.0, ordinals[start : start + size]) for start in range(0, len(ordinals), size))
+        if len(ordinals) == 1:
+            self._alone[ordinals[0]] += 1
+            if self._alone[ordinals[0]] > 1:
+                return True
+        suspects = [ordinal for ordinal in ordinals if ordinal in self]
+        size = -(-len(suspects) // PARTS) or 1
+        self._groups.extend((0.0, suspects[start : start + size]) for start in range(0, len(suspects), size))
         return False
 
     def hold(self, ordinal: int, until: float) -> None:
@@ -49,6 +53,7 @@ class Suspects:
     def clear(self, ordinal: int) -> None:
         """It has ended, one way or the other."""
         self._deaths.pop(ordinal, None)
+        self._alone.pop(ordinal, None)
 
     def next_group(self, now: float) -> Sequence[int]:
         """Who is to go next, to a worker that holds nothing else; empty if nobody is due."""
@@ -61,11 +66,21 @@ class Suspects:
 
 def died(task: Task, deaths: Sequence[str], now: float) -> Result:
     """The end of a sample that is to blame for the death of its workers, at `now` (Unix seconds)."""
-    message = f"its worker died each time it was tried, at last with no other sample: {'; '.join(deaths)}"
-    attempt = Attempt(
+    message = f"its workers died, twice with no other sample: {'; '.join(deaths)}"
+    attempt = _unanswered(task, "failed", message, now)
+    return Result(attempt=attempt, failure=Failure(disposition="give_up", error_type=WORKER_DIED, message=message))
+
+
+def lost(task: Task, death: str, now: float) -> Attempt:
+    """A request that a dead worker held: whether it was sent, and what it was billed, nobody can say."""
+    return _unanswered(task, "lost", f"its worker died: {death}", now)
+
+
+def _unanswered(task: Task, status: AttemptStatus, message: str, now: float) -> Attempt:
+    return Attempt(
         key=task.key,
         number=task.number,
-        status="failed",
+        status=status,
         lane="live",
         endpoint=task.endpoint,
         queued_at=task.queued_at,
@@ -74,4 +89,3 @@ def died(task: Task, deaths: Sequence[str], now: float) -> Result:
         error_type=WORKER_DIED,
         error_message=message,
     )
-    return Result(attempt=attempt, failure=Failure(disposition="give_up", error_type=WORKER_DIED, message=message))

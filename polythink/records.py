@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 Outcome = Literal["answered", "no_answer", "truncated", "refused", "failed"]
 Lane = Literal["live", "batch"]
-AttemptStatus = Literal["complete", "retry", "failed"]
+AttemptStatus = Literal["complete", "retry", "failed", "lost"]
 ReasoningKind = Literal["none", "adaptive", "budget_tokens", "effort"]
 Extraction = Literal["boxed", "last_number", "regex", "choice", "json", "verbatim"]
 Equivalence = Literal["string", "number", "math"]
@@ -106,7 +106,7 @@ class Attempt:
 
     key: SampleKey
     number: int  # 1 for the first attempt of the sample
-    status: AttemptStatus  # complete: the sample is done; retry: it is owed again; failed: given up
+    status: AttemptStatus  # complete: it made the trace; retry: owed again; lost: owed again, its fate unknown; failed
     lane: Lane
     endpoint: str  # the endpoint's name in the job
     queued_at: float
@@ -127,7 +127,7 @@ class Attempt:
 
     @property
     def is_final(self) -> bool:
-        return self.status != "retry"
+        return self.status in ("complete", "failed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

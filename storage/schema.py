@@ -107,7 +107,9 @@ ATTEMPTS = Table(
     (
         *_KEY,
         Column("attempt", COUNT, "from 1", "which of the sample's requests"),
-        Column("status", TEXT, "", "complete (it made the trace), retry (the sample was owed again) or failed"),
+        Column(
+            "status", TEXT, "", "complete (it made the trace), retry (owed again), lost (its fate is unknown), failed"
+        ),
         Column("http_status", COUNT, "", "HTTP status; null if no reply came"),
         Column(
             "error_type",

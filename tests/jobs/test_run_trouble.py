@@ -91,8 +91,12 @@ def test_the_one_sample_that_kills_its_workers_is_set_aside_and_hundreds_of_inno
     set_aside = "SELECT sample_index, error_type, error_message AS why FROM traces WHERE outcome = 'failed'"
     row = one_row(archive, set_aside)
     assert (row["sample_index"], row["error_type"]) == (7, "worker_died")
-    assert 2 <= len(set(killed)) == row["why"].count("died (") <= 4
+    assert 2 <= len(set(killed)) == row["why"].count("died (") <= 6
     assert max(asked.values()) == len(killed)
+    lost = one_row(
+        archive, "SELECT count(*) AS n FROM attempts WHERE status = 'lost' AND sample_id LIKE 'evil-plain-7_%'"
+    )
+    assert lost["n"] == len(killed) - 1, "and the last is the one that failed"
 
 
 def test_an_endless_outage_costs_no_sample_its_life_and_stops_the_run_resumably(tmp_path: Path) -> None:

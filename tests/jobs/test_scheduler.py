@@ -58,7 +58,8 @@ class AnyRun(RuleBasedStateMachine):
         self.scheduler = Scheduler(self.grid, done_set, earlier_attempts=self.tried, max_strikes=STRIKES, seed=1)
         self.out: dict[int, int] = {}  # ordinal -> number of the attempt it is out for
         self.strikes: dict[int, int] = {}
-        self.suspects: dict[int, int] = {}  # ordinal -> workers that died with it
+        self.deaths: dict[int, int] = {}  # ordinal -> workers that died with it
+        self.alone: dict[int, int] = {}  # of these, with no other
         self.now = 0.0
 
     @rule(seconds=st.floats(0, 70))
@@ -72,7 +73,7 @@ class AnyRun(RuleBasedStateMachine):
             if due is None:
                 return
             assert due.ordinal not in self.out, "with a worker already"
-            assert due.ordinal not in self.suspects, "among others"
+            assert self.deaths.get(due.ordinal, 0) < 2, "among others"
             assert due.ordinal not in self.finished
             assert due.number == self.tried.get(due.ordinal, 0) + 1
             self.out[due.ordinal] = due.number
@@ -93,11 +94,13 @@ class AnyRun(RuleBasedStateMachine):
         assert (attempt.status == "failed") == (failure is BAD or last_strike)
         if attempt.is_final:
             self.finished.add(ordinal)
+            self.deaths.pop(ordinal, None)
+            self.alone.pop(ordinal, None)
 
     @rule()
     def send_suspects(self) -> None:
         for due in self.scheduler.next_suspects(self.now):
-            assert due.ordinal in self.suspects and due.ordinal not in self.out
+            assert self.deaths[due.ordinal] >= 2 and due.ordinal not in self.out
             assert due.number == self.tried.get(due.ordinal, 0) + 1
             self.out[due.ordinal] = due.number
 
@@ -108,10 +111,14 @@ class AnyRun(RuleBasedStateMachine):
         lost = data.draw(st.sets(st.sampled_from(sorted(self.out)), min_size=1))
         deaths = self.scheduler.lose([self.grid.key(ordinal) for ordinal in lost], "again")
         for ordinal in lost:
-            self.suspects[ordinal] = self.suspects.get(ordinal, 0) + 1
-        assert deaths == (("again",) * self.suspects[min(lost)] if len(lost) == 1 < self.suspects[min(lost)] else ())
+            self.deaths[ordinal] = self.deaths.get(ordinal, 0) + 1
+        first = min(lost)
+        if len(lost) == 1:
+            self.alone[first] = self.alone.get(first, 0) + 1
+        is_to_blame = len(lost) == 1 and self.alone[first] > 1
+        assert deaths == (("again",) * self.deaths[first] if is_to_blame else ())
         for ordinal in lost if not deaths else ():
-            del self.out[ordinal]
+            self.tried[ordinal] = self.out.pop(ordinal)
 
     @rule(data=st.data())
     def hear_of_a_finished_sample_again(self, data: st.DataObject) -> None:
