@@ -25,7 +25,7 @@ PER_SAMPLE = (
     "cost_usd",
     *NUMBERS,
 )
-OURS = ("question_id", "question", "gold", "family", "arm", "model", "samples", *PER_SAMPLE)
+OURS = ("question_id", "question", "gold", "arm", "model", "samples", *PER_SAMPLE)
 ONLY_ARM = "imported"  # the arm of rows that name neither arm nor model
 _ASKED_FOR = frozenset({"samples"})  # taken only where a mapping names it
 _VERDICTS = {"true": True, "1": True, "false": False, "0": False}
@@ -75,7 +75,6 @@ class ForeignProblem:
     problem_id: str
     question: str | None
     gold: str | None
-    family: str | None
     common: dict[str, Any]
 
 
@@ -155,7 +154,7 @@ class _Reading:
     def _add_problem(
         self, file: str, line: int, problem_id: str, values: Mapping[str, Any], extra: dict[str, Any]
     ) -> None:
-        told = {name: as_text(values.get(name)) for name in ("question", "gold", "family")}
+        told = {name: as_text(values.get(name)) for name in ("question", "gold")}
         kept = self._found.problems.get(problem_id)
         if kept is None:
             self._found.problems[problem_id] = ForeignProblem(problem_id=problem_id, common=extra, **told)
