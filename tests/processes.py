@@ -14,11 +14,6 @@ def workers_of(ancestor: int) -> list[int]:
     return [pid for pid in descendants(ancestor) if b"ray::Worker" in command_of(pid)]
 
 
-def is_agent(pid: int) -> bool:
-    """Whether this is one of Ray's agents, which stay for up to a minute after their node and do nothing."""
-    return command_of(pid).rstrip(b" \0").endswith(b"Agent")
-
-
 def command_of(pid: int) -> bytes:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes()
