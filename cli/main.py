@@ -27,7 +27,7 @@ COMMANDS = {
     "cancel": "polythink.cli.offline",
     "query": "polythink.cli.results",
     "show": "polythink.cli.results",
-    "select": "polythink.cli.results",
+    "select": "polythink.cli.selecting",
     "report": "polythink.cli.report",
     "import": "polythink.cli.importing",
     "compact": "polythink.cli.compact",

@@ -1,4 +1,4 @@
-"""`query`, `show` and `select`: reading the archive."""
+"""`query` and `show`: reading the archive."""
 
 from __future__ import annotations
 
@@ -20,10 +20,8 @@ from rich.text import Text
 
 from polythink.cli.console import stdout_console
 from polythink.cli.exits import BAD_USAGE, reported_errors
-from polythink.cli.options import ArchiveOption, JobName, JsonOption, read_archive
+from polythink.cli.options import ArchiveOption, JsonOption, read_archive
 from polythink.explorer.labels import clean
-from polythink.jobs.selection import select as select_answers
-from polythink.jobs.workload import recall
 from polythink.storage.archive import Archive
 
 _CELL = 60  # characters of a cell shown in a table
@@ -117,38 +115,6 @@ def show(
         _print_trace(stdout_console(), found[0])
 
 
-def select(
-    job: JobName,
-    selectors: Annotated[
-        list[str] | None, typer.Option("--with", help="A selector; may be given several times.")
-    ] = None,
-    archive: ArchiveOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Pick answers again, from the archive alone; nothing is sent."""
-    with reported_errors():
-        where = read_archive(archive)
-        work = recall(where, where.resolve(job))
-        try:
-            names, done = select_answers(where, work, selectors)
-        except ValueError as error:
-            print(f"polythink: --with: {error}", file=sys.stderr)
-            raise typer.Exit(BAD_USAGE) from error
-    if as_json:
-        counts = {"samples": done.samples, "selections": done.selections}
-        print(json.dumps({"job_id": work.job_id, "selectors": names, **counts}))
-        return
-    accuracy = where.sql(_SELECTED, [work.job_id, names])
-    print(f"{done.selections:,} selections over {done.samples:,} samples of {work.job_id}")
-    stdout_console().print(rich_table(accuracy))
-
-
-_SELECTED = """
-    SELECT arm_id, selector, count(*) AS problems, count(answer) AS answered,
-        round(avg(correct::INT), 4) AS accuracy, round(avg(confidence), 3) AS confidence
-    FROM selections JOIN arms USING (job_id, arm_id) WHERE job_id = ? AND list_contains(?, selector)
-    GROUP BY arm_id, selector, ordinal ORDER BY selector, ordinal
-"""
 _FIND = """
     SELECT traces.*, gold FROM traces JOIN problems USING (job_id, problem_id)
     WHERE (sample_id = $sample OR problem_id || '/' || arm_id || '/' || sample_index = $sample)

@@ -96,7 +96,7 @@ def finish(archive: Archive, work: Workload, *, address: str | None, as_json: bo
 def run_watched(archive: Archive, work: Workload, *, address: str | None = None, force: bool = False) -> JobState:
     """Run with the progress view; the first interrupt drains what is in flight, the second ends at once."""
     control = Control(archive, work.job_id)
-    with ProgressView() as view, _interrupts(control):
+    with ProgressView() as view, interrupts(control):
         return run_job(archive, work, watch=view.update, control=control, address=address, force=force)
 
 
@@ -116,7 +116,9 @@ def print_summary(archive: Archive, state: JobState) -> None:
 
 
 @contextmanager
-def _interrupts(control: Control) -> Iterator[None]:
+def interrupts(control: Control) -> Iterator[None]:
+    """While it lasts, the first interrupt asks to stop and the second ends at once."""
+
     def first(_signal: int, _frame: FrameType | None) -> None:
         print("\nfinishing what is in flight; interrupt again to stop at once", file=sys.stderr)
         control.stop()

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from polythink.simulator.judgement import JudgeTraits
 from polythink.simulator.limits import LimitRules
 from polythink.simulator.local import LocalMindError
 from polythink.simulator.problems import ProblemFileError
@@ -54,6 +55,13 @@ TimeScaleOption = Annotated[float, typer.Option(help="How much faster than the w
 RedactedOption = Annotated[float, typer.Option(min=0, max=1, help="Share of thinking sent as redacted blocks.")]
 RefusalsOption = Annotated[float, typer.Option(min=0, max=1, help="Share of synthetic replies that refuse.")]
 UnreadableOption = Annotated[float, typer.Option(min=0, max=1, help="Share of synthetic replies that state no answer.")]
+JudgeSensitivityOption = Annotated[
+    float, typer.Option(min=0, max=1, help="Chance that a synthetic judge takes a right answer for right.")
+]
+JudgeSpecificityOption = Annotated[float, typer.Option(min=0, max=1, help="Likewise, a wrong answer for wrong.")]
+JudgePositionBiasOption = Annotated[
+    float, typer.Option(min=0, max=1, help="Share of its choices that fall on what is shown first.")
+]
 SlotsOption = Annotated[int, typer.Option(min=1, help="Concurrent generations of the local mind.")]
 FaultsOption = Annotated[Path | None, typer.Option(help="Fault plan (YAML): what goes wrong, how often, when.")]
 ControlOption = Annotated[
@@ -88,6 +96,9 @@ def simulate(
     redacted: RedactedOption = 0,
     refusals: RefusalsOption = 0.002,
     unreadable: UnreadableOption = 0.01,
+    judge_sensitivity: JudgeSensitivityOption = 0.85,
+    judge_specificity: JudgeSpecificityOption = 0.75,
+    judge_position_bias: JudgePositionBiasOption = 0.1,
     slots: SlotsOption = 4,
     faults: FaultsOption = None,
     control: ControlOption = False,
@@ -119,6 +130,11 @@ def simulate(
             redacted=redacted,
             refusals=refusals,
             unreadable=unreadable,
+            judge=JudgeTraits(
+                sensitivity=judge_sensitivity,
+                specificity=judge_specificity,
+                position_bias=judge_position_bias,
+            ),
             slots=slots,
             faults=faults,
             control=control,

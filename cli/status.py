@@ -18,6 +18,8 @@ from polythink.storage.state import JobState
 
 _DONE_BEFORE = "SELECT count(*) AS n FROM traces WHERE job_id = ? AND finished_at < to_timestamp(?)"
 
+_JUDGES = "SELECT selector, job_id, spent_usd FROM jobs WHERE parent_job_id = ? ORDER BY created_at"
+
 
 def status_json(archive: Archive, sighting: Sighting) -> dict[str, Any]:
     """The state, the verdict on it, and how to go on where that is needed."""
@@ -39,6 +41,7 @@ def screen(archive: Archive, sighting: Sighting, now: float) -> str:
         ("job", state.job_id),
         ("state", headline(sighting)),
         *([("reason", state.reason)] if state.reason else []),
+        *([("judges", f"{state.parent_job_id} for {state.selector}")] if state.parent_job_id else []),
         *(("warning", warning) for warning in state.warnings),
         ("driver", _place(state)),
         ("samples", f"{_share(state.done, state.total)}, {state.in_flight:,} in flight"),
@@ -47,6 +50,7 @@ def screen(archive: Archive, sighting: Sighting, now: float) -> str:
         ("failed", f"{state.failed:,}"),
         ("tokens", f"{state.output_tokens:,} output"),
         ("spent", _money(state)),
+        *_judge_rows(archive, state),
         *([("cache", cache_line(cache))] if (cache := cache_use(archive, state.job_id)) else []),
         ("started", f"{_moment(state.started_at)} ({duration(now - state.started_at)} ago)"),
         ("last sign", f"{_moment(state.updated_at)} ({duration(now - state.updated_at)} ago)"),
@@ -54,6 +58,12 @@ def screen(archive: Archive, sighting: Sighting, now: float) -> str:
     ]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def _judge_rows(archive: Archive, state: JobState) -> list[tuple[str, str]]:
+    """What was spent on judging the job's samples, by selector."""
+    found = archive.sql(_JUDGES, [state.job_id]).to_pylist()
+    return [(f"  {row['selector']}", f"${row['spent_usd']:,.2f} more, in {row['job_id']}") for row in found]
 
 
 def headline(sighting: Sighting) -> str:

@@ -29,6 +29,9 @@ def cluster(address: str | None, *, workers: int | None) -> Iterator[None]:
 
 
 def _connected(address: str | None, workers: int | None) -> Iterator[None]:
+    if ray.is_initialized():  # by a block around this one
+        yield
+        return
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     target = address or os.environ.get("RAY_ADDRESS")
     on_terminate = signal.getsignal(signal.SIGTERM)

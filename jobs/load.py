@@ -15,6 +15,7 @@ from jinja2 import TemplateError, TemplateSyntaxError, UndefinedError
 
 from polythink.errors import SandboxError, SpecError, SpecIssue
 from polythink.jobs.arms import place_arms
+from polythink.jobs.judging_job import wrong_with_judge
 from polythink.jobs.overrides import merged, redirected
 from polythink.jobs.problem_list import PlacedRow, RowIssues, find_files, read_problems
 from polythink.jobs.prompt import named_fields, render_template
@@ -32,6 +33,7 @@ from polythink.jobs.spec_lines import Document, Finding, Loc, issues, parse, pat
 from polythink.jobs.spec_parts import PythonGrade
 from polythink.jobs.spec_validation import Validated, validate
 from polythink.records import Arm, Problem
+from polythink.selectors.registry import parse_selector
 from polythink.selectors.sandbox import check_function
 
 
@@ -117,6 +119,7 @@ class _Checks:
         yield from check_providers(self._job, self._unusable)
         yield from check_answer(self._job)
         yield from check_select(self._job)
+        yield from self._check_judges()
         yield from self._check_grade()
         if not self._unusable.covers(("problems", "path")):
             yield from self._check_problems()
@@ -144,6 +147,15 @@ class _Checks:
         except SandboxError as error:
             found = show(self._job.grade.python)
             yield Finding(loc=("grade", "python"), found=found, wanted=f"a function that can be loaded ({error})")
+
+    def _check_judges(self) -> Iterator[Finding]:
+        for index, value in enumerate(self._job.select):
+            try:
+                config = parse_selector(value)
+            except ValueError:
+                continue  # `check_select` has told of it
+            for wanted in wrong_with_judge(self._job, config):
+                yield Finding(loc=("select", index), found=show(value), wanted=wanted)
 
     def _check_problems(self) -> Iterator[Finding | SpecIssue]:
         files, missing = find_files(self._job.problems, self._base_dir)

@@ -3,6 +3,7 @@
 run_job -> _land_leftovers   what an earlier run left in its journals becomes Parquet
         -> standing          what is done, spent and owed
         -> _sample           workers, fed until nothing is owed
+        -> _judge            the same for what judges ask, as jobs derived from this one
         -> select            votes and curves, from the archive alone
 """
 
@@ -11,9 +12,10 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 from polythink.errors import JobChangedError, LeaseLostError, PolythinkError
 from polythink.jobs.batch_crew import BatchCrew
@@ -21,16 +23,19 @@ from polythink.jobs.batch_ledger import BatchLedger
 from polythink.jobs.cluster import cluster, default_workers
 from polythink.jobs.control import Control
 from polythink.jobs.crew import Crew
+from polythink.jobs.judging import judging_rounds
 from polythink.jobs.keeper import Keeper, Reader
 from polythink.jobs.liveness import SUBMISSION_VARIABLE
 from polythink.jobs.pools import membership, pools, sharing
 from polythink.jobs.requests import Requests, endpoints
 from polythink.jobs.sampling import OUTAGE_S, PATIENCE_S, Sampling, Watch
 from polythink.jobs.selection import select_anew
+from polythink.jobs.spec import Job
 from polythink.jobs.spec_parts import PythonGrade
 from polythink.jobs.standing import Standing, standing
 from polythink.jobs.workload import Workload, grade_function
 from polythink.selectors.grading import Grader
+from polythink.selectors.registry import SelectorConfig, parse_selector
 from polythink.selectors.sandbox import SandboxLimits
 from polythink.storage import landing
 from polythink.storage.archive import Archive
@@ -90,6 +95,35 @@ def run_job(
         return final
 
 
+def run_judges(
+    archive: Archive,
+    work: Workload,
+    selectors: Sequence[SelectorConfig],
+    *,
+    watch: Watch,
+    control: Control,
+    address: str | None = None,
+    patience_s: float = PATIENCE_S,
+    outage_s: float = OUTAGE_S,
+) -> JobState | None:
+    """Ask what the judges among the selectors have not been told yet, by jobs derived from a job whose lock is held.
+
+    `watch` hears of the derived jobs. Returns the state of the one that could not be finished, whose reason says why;
+    None if all was heard. Raises as `run_job` does.
+    """
+    judges = [config for config in selectors if config.kind.judge is not None]
+    run = partial(run_job, watch=watch, control=control, address=address, patience_s=patience_s, outage_s=outage_s)
+    with ExitStack() as session:
+        for config in judges:
+            for derived in judging_rounds(archive, work, config):
+                if derived.job.lane == "live":  # one Ray for all rounds
+                    session.enter_context(cluster(address, workers=_asked_workers(derived.job)))
+                state = run(archive, derived)
+                if state.status != "done":
+                    return replace(state, reason=f"judging for {config.row_name}: {state.reason}")
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class _Run:
     """One run of a job whose lock is held."""
@@ -113,8 +147,30 @@ class _Run:
         else:
             self.tell(where.state)
             self._sample(where)
+        if where.state.status == "done":
+            where.state = self._judge(where.state)
         select_anew(self.archive, self.work)
         return replace(where.state, updated_at=time.time())
+
+    def _judge(self, done: JobState) -> JobState:
+        """Ask the judges that the job names; returns how it stands then."""
+
+        def tell(state: JobState) -> None:
+            reason = f"judging for {state.selector}: {state.done:,} of {state.total:,} verdicts so far"
+            self.tell(replace(done, status="running", reason=reason, updated_at=time.time()))
+
+        judges = [parse_selector(value) for value in self.work.job.select]
+        broken_off = run_judges(
+            self.archive,
+            self.work,
+            judges,
+            watch=tell,
+            control=self.control,
+            address=self.address,
+            patience_s=self.patience_s,
+            outage_s=self.outage_s,
+        )
+        return done if broken_off is None else replace(done, status=broken_off.status, reason=broken_off.reason)
 
     def _land_leftovers(self) -> tuple[str, ...]:
         """Land what an earlier run left; returns what is to be said of it."""
@@ -151,8 +207,7 @@ class _Run:
             yield crew
             crew.close()
             return
-        job = self.work.job
-        wanted = job.workers if isinstance(job.workers, int) else None
+        wanted = _asked_workers(self.work.job)
         with cluster(self.address, workers=wanted):
             workers = Crew(
                 endpoints(self.work),
@@ -175,6 +230,10 @@ class _Run:
             where.purse.hold(requests.worst_case_usd(key))
         names = [pool.name for pool in pools(self.work)]
         return BatchCrew(ledger, requests, endpoints(self.work), names, wanted=wanted, asked=self.control.asked)
+
+
+def _asked_workers(job: Job) -> int | None:
+    return job.workers if isinstance(job.workers, int) else None
 
 
 def _started(archive: Archive, work: Workload) -> JobState:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from polythink.jobs.workload import Workload
 from polythink.selectors.registry import SelectorConfig, parse_selector
@@ -11,6 +12,7 @@ from polythink.selectors.stage import Selected, forget_selector, kept_selectors,
 from polythink.storage.archive import Archive
 
 _OPTIONS_FILE = "selectors.json"  # the options of every selector that has rows, by name
+_KIND = "selector"  # among these options, of one that goes by another name than its kind's
 
 
 def select(archive: Archive, work: Workload, selectors: Sequence[object] | None) -> tuple[list[str], Selected]:
@@ -18,7 +20,12 @@ def select(archive: Archive, work: Workload, selectors: Sequence[object] | None)
 
     Raises ValueError, with a suggestion, for a selector that is not known or is named twice.
     """
-    return _select(archive, work, [parse_selector(value) for value in selectors or work.job.select])
+    return _select(archive, work, chosen(work, selectors))
+
+
+def chosen(work: Workload, selectors: Sequence[object] | None) -> list[SelectorConfig]:
+    """These selectors (None: the job's own), checked. Raises ValueError."""
+    return [parse_selector(value) for value in selectors or work.job.select]
 
 
 def select_anew(archive: Archive, work: Workload) -> None:
@@ -27,27 +34,37 @@ def select_anew(archive: Archive, work: Workload) -> None:
     By the job's own selectors, and by every other that has rows, with the options these were made with. The rows of a
     selector that is no longer known are removed: they speak of fewer samples than there are.
     """
-    chosen = [parse_selector(value) for value in work.job.select]
-    own, options = {selector.name for selector in chosen}, _read_options(archive, work)
+    renewed = chosen(work, None)
+    own, options = {selector.row_name for selector in renewed}, _read_options(archive, work)
     for name in kept_selectors(archive, work.job_id):
         if name in own:
             continue
         try:
-            chosen.append(parse_selector({name: options.get(name)}))
+            renewed.append(_recalled(name, options.get(name, {})))
         except ValueError:
             forget_selector(archive, work.job_id, name)
-    _select(archive, work, chosen)
+    _select(archive, work, renewed)
 
 
-def _select(archive: Archive, work: Workload, chosen: Sequence[SelectorConfig]) -> tuple[list[str], Selected]:
-    options = _read_options(archive, work) | {selector.name: dict(selector.options) for selector in chosen}
+def _select(archive: Archive, work: Workload, asked: Sequence[SelectorConfig]) -> tuple[list[str], Selected]:
+    options = _read_options(archive, work) | {selector.row_name: _kept(selector) for selector in asked}
     archive.write_text(work.job_id, _OPTIONS_FILE, json.dumps(options, indent=1, sort_keys=True))
     selected = select_job(
-        archive, work.job_id, selectors=chosen, equivalence=work.job.answer.equivalence, seed=work.job.seed
+        archive, work.job_id, selectors=asked, equivalence=work.job.answer.equivalence, seed=work.job.seed
     )
-    return [selector.name for selector in chosen], selected
+    return [selector.row_name for selector in asked], selected
 
 
-def _read_options(archive: Archive, work: Workload) -> dict[str, dict[str, str]]:
-    options: dict[str, dict[str, str]] = json.loads(archive.read_text(work.job_id, _OPTIONS_FILE) or "{}")
+def _kept(config: SelectorConfig) -> dict[str, Any]:
+    """Its options, and its kind where it goes by another name."""
+    return {**config.options, **({_KIND: config.name} if config.label else {})}
+
+
+def _recalled(name: str, kept: Mapping[str, Any]) -> SelectorConfig:
+    options = {option: value for option, value in kept.items() if option != _KIND}
+    return parse_selector({kept.get(_KIND, name): {**options, "as": name}})
+
+
+def _read_options(archive: Archive, work: Workload) -> dict[str, dict[str, Any]]:
+    options: dict[str, dict[str, Any]] = json.loads(archive.read_text(work.job_id, _OPTIONS_FILE) or "{}")
     return options

@@ -31,6 +31,9 @@ _TOTALS = """
         coalesce(sum(cost_usd), 0.0) AS spent_usd, coalesce(sum(output_tokens), 0)::BIGINT AS output_tokens
     FROM attempts WHERE job_id = ?
 """
+_JUDGES = """
+    SELECT coalesce(sum(cost_usd), 0.0) AS usd FROM attempts JOIN jobs USING (job_id) WHERE parent_job_id = ?
+"""
 _ORIGINS = """
     SELECT DISTINCT simulated FROM attempts
     WHERE job_id = ? AND status NOT IN ('retry', 'lost') AND http_status IS NOT NULL
@@ -67,10 +70,18 @@ def standing(archive: Archive, work: Workload, state: JobState) -> Standing:
     }
     return Standing(
         scheduler=scheduler,
-        purse=Purse(cap_usd=work.job.cap.usd if work.job.cap else None, settled_usd=totals["spent_usd"]),
+        purse=Purse(cap_usd=_cap_usd(archive, work), settled_usd=totals["spent_usd"]),
         state=replace(state, total=len(grid), done=len(done), arms=arms, **totals),
         simulated=_simulated(archive, work.job_id),
     )
+
+
+def _cap_usd(archive: Archive, work: Workload) -> float | None:
+    """The job's cap, less what its judges have spent of it."""
+    if work.job.cap is None:
+        return None
+    spent: float = archive.sql(_JUDGES, [work.job_id]).to_pylist()[0]["usd"]
+    return work.job.cap.usd - spent
 
 
 def _simulated(archive: Archive, job_id: str) -> bool | None:

@@ -100,6 +100,13 @@ def recall(archive: Archive, job_id: str) -> Workload:
     )
 
 
+def put(archive: Archive, work: Workload, *, parent_job_id: str, selector: str) -> None:
+    """Put a job into the archive that polythink itself derived from another."""
+    _write(archive, work, work.job.model_dump_json(indent=1))  # JSON is YAML
+    if (state := archive.state(work.job_id)) is not None:
+        archive.write_state(replace(state, parent_job_id=parent_job_id, selector=selector))
+
+
 @contextmanager
 def grade_function(archive: Archive, work: Workload, grade: PythonGrade) -> Iterator[str]:
     """The job's grading function as the sandbox loads it; a file is the archive's own copy."""

@@ -1,83 +1,200 @@
-"""Selectors by name, with the options each takes. A new selector is a module of its own and one entry here."""
+"""Selectors by name, with the options each takes. A new selector is a module of its own and one entry here.
+
+A package of somebody else's adds selectors by entry points of the group `polythink.selectors`: each names a
+`SelectorKind`, and is found by the entry point's name.
+"""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
+from importlib.metadata import entry_points
+from typing import Any, Literal
 
+from polythink.selectors import options as option
+from polythink.selectors.bestofk import best_curve
 from polythink.selectors.curves import CurveFunction
 from polythink.selectors.first import First
+from polythink.selectors.genselect import BEST, CONSISTENT, Genselect
+from polythink.selectors.judging import Judge
 from polythink.selectors.majority import Majority
 from polythink.selectors.majorityk import majority_curve
+from polythink.selectors.options import Option, hint
+from polythink.selectors.pairwise import CRITERION, Pairwise
 from polythink.selectors.passk import first_curve
+from polythink.selectors.pointwise import RUBRIC, Pointwise
+from polythink.selectors.scored import Best, Weighted
+from polythink.selectors.sources import check_expression
+from polythink.selectors.tournaments import Knockout, Swiss
 from polythink.selectors.votes import Selector
+from polythink.selectors.weightedk import weighted_curve
 
 PASS, ALL = "pass", "all"  # the curves of pass@n and pass^n, which select nothing
+GROUP = "polythink.selectors"  # entry points of other packages
+_LABEL = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+_LENGTH = "coalesce(output_tokens, length(coalesce(thinking, '')) + length(coalesce(text, '')))"
+Options = Mapping[str, Any]  # all of a selector's, defaults included
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelectorConfig:
     """A selector as a job asks for it. Made by `parse_selector`, which checks it."""
 
-    name: str
-    options: Mapping[str, str] = field(default_factory=dict)
+    name: str  # of its kind
+    options: Options = field(default_factory=dict)  # those that were given
+    label: str = ""  # what its rows are called; empty: as its kind
+
+    @property
+    def row_name(self) -> str:
+        """As `selections.selector` has it."""
+        return self.label or self.name
+
+    @property
+    def kind(self) -> SelectorKind:
+        return kinds()[self.name]
+
+    @property
+    def settings(self) -> Options:
+        """All options, defaults included."""
+        return option.completed(self.kind.options, self.options)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelectorKind:
-    """What the registry knows of a selector."""
+    """What the registry knows of a selector. One with an `expression` or a `judge` gets a score for each vote."""
 
-    options: Mapping[str, tuple[str, ...]]  # option -> the values it takes, the default first
-    make: Callable[[Mapping[str, str], int], Selector]  # from options and seed
-    curve: Callable[[int], CurveFunction]  # its expectation over k-subsets, from the seed
+    options: Mapping[str, Option]
+    make: Callable[[Options, int], Selector]  # from options and seed
+    curve: Callable[[Options, int], CurveFunction | None]  # its expectation over k-subsets; None: it has none
+    expression: Callable[[Options], str] | None = None  # SQL over traces that gives the score
+    judge: Callable[[Options], Judge] | None = None  # asks for verdicts that give the score
+    check: Callable[[Options], None] = lambda settings: None  # raises ValueError for what does not fit together
 
 
-def _majority(options: Mapping[str, str], seed: int) -> Selector:
-    return Majority(ties="seeded" if options.get("ties") == "seeded" else "first", seed=seed)
+def _by_use(settings: Options, seed: int) -> Selector:
+    return Weighted() if settings.get("use") == "weighted" else Best()
+
+
+def _curve_by_use(settings: Options, seed: int) -> CurveFunction:
+    return partial(weighted_curve, seed=seed) if settings.get("use") == "weighted" else best_curve
+
+
+def _by_expression(rule: Literal["best", "weighted"]) -> SelectorKind:
+    return SelectorKind(
+        options={"by": option.text(required=True)},
+        make=lambda settings, seed: _by_use({"use": rule}, seed),
+        curve=lambda settings, seed: _curve_by_use({"use": rule}, seed),
+        expression=lambda settings: str(settings["by"]),
+        check=lambda settings: check_expression(str(settings["by"])),
+    )
+
+
+def _by_length(sign: str) -> SelectorKind:
+    return SelectorKind(
+        options={},
+        make=lambda settings, seed: Best(),
+        curve=lambda settings, seed: best_curve,
+        expression=lambda settings: f"{sign} {_LENGTH}",
+    )
+
+
+_ASKED: Mapping[str, Option] = {
+    "model": option.text(required=True),
+    "reasoning": option.setting("none"),
+    "endpoint": option.text(),
+    "max_tokens": option.setting("auto"),
+    "votes": option.count(1),
+    "per": option.choice("sample", "answer"),
+}
+
+
+def _judged(judge: Callable[[Options], Judge], *, has_curve: bool = False, **own: Option) -> SelectorKind:
+    use = {"use": option.choice("best", "weighted")} if has_curve else {}
+    return SelectorKind(
+        options={**_ASKED, **use, **own},
+        make=_by_use,
+        curve=_curve_by_use if has_curve else lambda settings, seed: None,
+        judge=judge,
+    )
 
 
 SELECTORS: Mapping[str, SelectorKind] = {
     "majority": SelectorKind(
-        options={"ties": ("first", "seeded")},
-        make=_majority,
-        curve=lambda seed: partial(majority_curve, seed=seed),
+        options={"ties": option.choice("first", "seeded")},
+        make=lambda settings, seed: Majority(ties=settings["ties"], seed=seed),
+        curve=lambda settings, seed: partial(majority_curve, seed=seed),
     ),
-    "first": SelectorKind(options={}, make=lambda options, seed: First(), curve=lambda seed: first_curve),
+    "first": SelectorKind(options={}, make=lambda settings, seed: First(), curve=lambda settings, seed: first_curve),
+    "shortest": _by_length("-"),
+    "longest": _by_length("+"),
+    "best": _by_expression("best"),
+    "weighted": _by_expression("weighted"),
+    "judge": _judged(
+        lambda settings: Pointwise(scale=settings["scale"], rubric=settings["rubric"]),
+        has_curve=True,
+        scale=option.count(10),
+        rubric=option.text(RUBRIC),
+    ),
+    "pairwise": _judged(
+        lambda settings: Pairwise(opponents=settings["opponents"], criterion=settings["criterion"]),
+        opponents=option.count(4, at_least=2),
+        criterion=option.text(CRITERION),
+    ),
+    "knockout": _judged(lambda settings: Knockout(criterion=settings["criterion"]), criterion=option.text(CRITERION)),
+    "swiss": _judged(
+        lambda settings: Swiss(rounds=settings["rounds"], criterion=settings["criterion"]),
+        rounds=option.count(0, at_least=0),
+        criterion=option.text(CRITERION),
+    ),
+    "genselect": _judged(
+        lambda settings: Genselect(window=settings["window"], criterion=settings["criterion"]),
+        window=option.count(8, at_least=2),
+        criterion=option.text(BEST),
+    ),
+    "consistency": _judged(
+        lambda settings: Genselect(window=settings["window"], criterion=CONSISTENT),
+        window=option.count(16, at_least=2),
+    ),
 }
+
+
+@cache
+def kinds() -> Mapping[str, SelectorKind]:
+    """Every kind by name: ours, and those that installed packages add under other names."""
+    found = {entry.name: entry for entry in entry_points(group=GROUP)}
+    return {**{name: entry.load() for name, entry in found.items() if name not in SELECTORS}, **SELECTORS}
 
 
 def parse_selector(value: object) -> SelectorConfig:
     """A selector from a job file: a name, or one name with its options. Raises ValueError that names the fix.
 
-    >>> parse_selector({"majority": {"ties": "seeded"}})
-    SelectorConfig(name='majority', options={'ties': 'seeded'})
+    Every selector takes `as`, the name of its rows, so that one kind can be asked for twice.
+
+    >>> parse_selector({"majority": {"ties": "seeded", "as": "drawn"}})
+    SelectorConfig(name='majority', options={'ties': 'seeded'}, label='drawn')
     """
     if isinstance(value, str):
-        name, options = value, None
+        name, given = value, None
     elif isinstance(value, Mapping) and len(value) == 1:
-        name, options = next(iter(value.items()))
+        name, given = next(iter(value.items()))
     else:
         raise ValueError(f"found {value!r}; wanted a selector's name, or one name with its options")
-    if not isinstance(name, str) or name not in SELECTORS:
-        raise ValueError(f"unknown selector {name!r}; {_hint(str(name), SELECTORS)}")
-    if not isinstance(options, Mapping | None):
-        raise ValueError(f"{name}: found {options!r}; wanted its options, as in {{majority: {{ties: seeded}}}}")
-    checked = {str(option): _check(name, str(option), choice) for option, choice in (options or {}).items()}
-    return SelectorConfig(name=name, options=checked)
+    if not isinstance(name, str) or name not in kinds():
+        raise ValueError(f"unknown selector {name!r}; {hint(str(name), kinds())}")
+    if not isinstance(given, Mapping | None):
+        raise ValueError(f"{name}: found {given!r}; wanted its options, as in {{majority: {{ties: seeded}}}}")
+    rest = {k: v for k, v in (given or {}).items() if k != "as"}
+    options = option.checked(name, kinds()[name].options, rest)
+    config = SelectorConfig(name=name, options=options, label=_label(name, (given or {}).get("as")))
+    config.kind.check(config.settings)
+    return config
 
 
-def _check(name: str, option: str, choice: object) -> str:
-    known = SELECTORS[name].options
-    if option not in known:
-        raise ValueError(f"{name}: unknown option {option!r}; {_hint(option, known)}")
-    if not isinstance(choice, str) or choice not in known[option]:
-        raise ValueError(f"{name}.{option}: found {choice!r}; {_hint(str(choice), known[option])}")
-    return choice
-
-
-def _hint(found: str, known: Iterable[str]) -> str:
-    names = list(known)
-    near = difflib.get_close_matches(found, names, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"there is {', '.join(names) or 'none'}"
+def _label(name: str, label: object) -> str:
+    if label is None or label == name:
+        return ""
+    if not isinstance(label, str) or not _LABEL.fullmatch(label) or label in (PASS, ALL) or label in kinds():
+        raise ValueError(f"{name}.as: found {label!r}; wanted a name of lower-case letters, digits, - and _, not taken")
+    return label

@@ -17,10 +17,11 @@ from polythink.selectors.equivalence import canonical, class_map
 from polythink.selectors.math_judge import MathJudge
 from polythink.selectors.panel import ABSTAINS, Flags, Ints, Panel, Reals, count
 from polythink.selectors.passk import all_curve, pass_curve
-from polythink.selectors.registry import ALL, PASS, SELECTORS, SelectorConfig
+from polythink.selectors.registry import ALL, PASS, SelectorConfig
 from polythink.selectors.samples import Samples, countable, load_samples
+from polythink.selectors.scoring import Scored, marked, score
 from polythink.selectors.thinking import ThinkingFit, ThinkingPoint, fit_log2, thinking_point
-from polythink.selectors.votes import Ballot, Selector, Verdict, Vote
+from polythink.selectors.votes import Ballot, Verdict, Vote
 from polythink.storage.archive import Archive
 from polythink.storage.schema import COMPARISONS, CURVES, SELECTIONS
 
@@ -45,27 +46,34 @@ def select_job(
     """Write `selections`, `curves` and `comparisons`: a part per selector, and `pass` and `all` for pass@n and pass^n.
 
     The same traces, selectors, equivalence and seed give the same rows. Raises ValueError if a selector is named
-    twice: its rows would be told apart by nothing.
+    twice: its rows would be told apart by nothing. A ballot whose judging has not all been heard gets no row, and its
+    problem no part in the curve.
     """
-    names = [selector.name for selector in selectors]
+    names = [selector.row_name for selector in selectors]
     if len(set(names)) != len(names):
-        raise ValueError(f"select: found {', '.join(names)}; name each selector once")
+        raise ValueError(f"select: found {', '.join(names)}; name each selector once, or tell them apart with `as`")
     samples = load_samples(archive, job_id)
     classes = answer_classes(samples, equivalence)
     panels = arm_panels(samples, classes)
     problems = arm_problems(samples)
-    ballots = _ballots(samples, classes)
+    ballots = job_ballots(samples, classes)
     _write_comparisons(archive, job_id, PASS, panels, problems, pass_curve, seed)
     selections, points = 0, 0
     for name, function in ((PASS, pass_curve), (ALL, all_curve)):
         points += _write_curves(archive, job_id, name, panels, function, seed)
     for config in selectors:
-        kind = SELECTORS[config.name]
-        rows = _selection_rows(samples, ballots, config.name, kind.make(config.options, seed))
-        archive.replace_part(SELECTIONS, job_id, config.name, pa.Table.from_pylist(rows, schema=SELECTIONS.arrow))
+        kind, name = config.kind, config.row_name
+        scored = score(archive, job_id, config, samples, ballots)
+        rows = _selection_rows(samples, marked(ballots, scored), config, scored, seed)
+        archive.replace_part(SELECTIONS, job_id, name, pa.Table.from_pylist(rows, schema=SELECTIONS.arrow))
         selections += len(rows)
-        points += _write_curves(archive, job_id, config.name, panels, kind.curve(seed), seed)
-        _write_comparisons(archive, job_id, config.name, panels, problems, kind.curve(seed), seed)
+        own_curve = kind.curve(config.settings, seed)
+        if own_curve is None:
+            continue
+        decided = None if scored is None else scored.decided
+        own = panels if scored is None else arm_panels(samples, classes, scored=scored)
+        points += _write_curves(archive, job_id, name, own, own_curve, seed)
+        _write_comparisons(archive, job_id, name, own, arm_problems(samples, decided), own_curve, seed)
     return Selected(samples=len(samples), selections=selections, curve_points=points)
 
 
@@ -120,24 +128,25 @@ def answer_classes(samples: Samples, equivalence: Equivalence) -> list[str | Non
     return [maps[problem][form] if form is not None else None for problem, form in pairs]
 
 
-def arm_panels(
-    samples: Samples, classes: Sequence[str | None], *, weights: Reals | None = None, scores: Reals | None = None
-) -> dict[str, Panel]:
-    """The panel of each arm over its countable problems; arms without any are left out.
+def arm_panels(samples: Samples, classes: Sequence[str | None], *, scored: Scored | None = None) -> dict[str, Panel]:
+    """The panel of each arm over its countable problems, undecided ones left out, as are arms without any.
 
-    `weights` and `scores` are [S], one of each sample: see `count`. Raises ValueError for a negative weight.
+    Raises ValueError for a negative weight.
     """
-    enters = countable(samples)
-    panels = {
-        samples.arm_id[arm.start]: _panel(samples, classes, enters, arm, weights, scores) for arm in samples.arms()
-    }
+    enters = _enters(samples, None if scored is None else scored.decided)
+    scores = None if scored is None else scored.scores
+    panels = {samples.arm_id[arm.start]: _panel(samples, classes, enters, arm, scores) for arm in samples.arms()}
     return {arm_id: panel for arm_id, panel in panels.items() if panel is not None}
 
 
-def arm_problems(samples: Samples) -> dict[str, Ints]:
+def arm_problems(samples: Samples, decided: Flags | None = None) -> dict[str, Ints]:
     """The numbers of the problems of each arm's panel, [P]."""
-    enters = countable(samples)
+    enters = _enters(samples, decided)
     return {samples.arm_id[arm.start]: np.unique(samples.problem[arm][enters[arm]]) for arm in samples.arms()}
+
+
+def _enters(samples: Samples, decided: Flags | None) -> Flags:
+    return countable(samples) if decided is None else countable(samples) & decided
 
 
 def _panel(
@@ -145,9 +154,9 @@ def _panel(
     classes: Sequence[str | None],
     enters: Flags,
     arm: slice,
-    weights: Reals | None = None,
     scores: Reals | None = None,
 ) -> Panel | None:
+    """A score is a weight as well: whether it ranks or weighs is the curve's to say."""
     chosen = np.arange(arm.start, arm.stop)[enters[arm]]
     if not len(chosen):
         return None
@@ -160,12 +169,13 @@ def _panel(
         np.array(labels, dtype=np.int64),
         correct,
         len(problems),
-        weight=None if weights is None else weights[chosen],
+        weight=None if scores is None else np.maximum(scores[chosen], 0.0),
         score=None if scores is None else scores[chosen],
     )
 
 
-def _ballots(samples: Samples, classes: Sequence[str | None]) -> list[tuple[slice, Ballot]]:
+def job_ballots(samples: Samples, classes: Sequence[str | None]) -> list[tuple[slice, Ballot]]:
+    """The ballot of each problem in each arm, and where its samples stand."""
     return [
         (span, Ballot(problem_id=samples.problem_id[span.start], votes=tuple(_votes(samples, classes, span))))
         for span in samples.ballots()
@@ -181,9 +191,18 @@ def _votes(samples: Samples, classes: Sequence[str | None], span: slice) -> list
 
 
 def _selection_rows(
-    samples: Samples, ballots: Sequence[tuple[slice, Ballot]], name: str, selector: Selector
+    samples: Samples,
+    ballots: Sequence[tuple[int, slice, Ballot]],
+    config: SelectorConfig,
+    scored: Scored | None,
+    seed: int,
 ) -> list[dict[str, object]]:
-    return [_selection_row(samples, span, name, selector.select(ballot)) for span, ballot in ballots]
+    selector = config.kind.make(config.settings, seed)
+    return [
+        _selection_row(samples, span, config.row_name, selector.select(ballot))
+        | {"selector_cost_usd": None if scored is None else scored.cost_usd[place]}
+        for place, span, ballot in ballots
+    ]
 
 
 def _selection_row(samples: Samples, span: slice, name: str, verdict: Verdict) -> dict[str, object]:

@@ -14,6 +14,7 @@ class Vote:
     answer: str | None  # as written; None abstains
     canonical_answer: str | None  # the answer's class; None abstains
     correct: bool | None  # carried along for the verdict, never looked at to reach it
+    score: float | None = None  # from the selector's own source of scores, higher is better; None where it gave none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +33,10 @@ class Ballot:
 class Verdict:
     """A selector's answer for one ballot. Without a single vote cast, the first five fields are None."""
 
-    answer: str | None  # as the winner's first voter wrote it
+    answer: str | None  # as the winner's first voter wrote it, or the sample that was picked
     canonical_answer: str | None
     correct: bool | None  # of that voter
-    confidence: float | None  # votes / voters
+    confidence: float | None  # votes / voters, or the share of what they weigh
     winner_index: int | None  # sample_index of that voter
     votes: int  # for the winner
     voters: int  # samples that cast a vote

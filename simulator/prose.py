@@ -44,6 +44,7 @@ _PREAMBLES = (
 RUN_PREAMBLE = "I will let the machine work this out."
 _GIVING_UP = "I worked through several approaches, but I could not settle on one final result."
 _ANSWER = "%s"
+_VERDICT_LINE = re.compile(r"^VERDICT: <[^>\n]+>\s*\Z", re.MULTILINE)  # the end of a judging prompt
 _ANSWER_LINE = re.compile(r"\bANSWER\s*:", re.IGNORECASE)
 
 
@@ -99,6 +100,8 @@ def final_line(prompt: str, answer: str) -> str:
 
 @lru_cache(maxsize=1024)  # samples of one prompt are asked for alike
 def _form_asked_for(prompt: str) -> str:
+    if _VERDICT_LINE.search(prompt):
+        return f"VERDICT: {_ANSWER}"
     if "boxed" in prompt:
         return f"The final answer is $\\boxed{{{_ANSWER}}}$."
     if _ANSWER_LINE.search(prompt):

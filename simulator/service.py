@@ -42,6 +42,7 @@ def make_mind(settings: Settings) -> Mind:
                 refusals=settings.refusals,
                 unreadable=settings.unreadable,
                 redacted=settings.redacted,
+                judge=settings.judge,
             )
         case "replay":
             return load_replay(settings.recordings, order=settings.order, seed=settings.seed)

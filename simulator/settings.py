@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from polythink.simulator.judgement import JudgeTraits
 from polythink.simulator.limits import LimitRules
 from polythink.simulator.replay import Order
 
@@ -30,6 +31,7 @@ class Settings:
     redacted: float = 0.0  # share of thinking shown only as a redacted block
     refusals: float = 0.002  # share of synthetic replies that refuse
     unreadable: float = 0.01  # share of synthetic replies that state no answer
+    judge: JudgeTraits = field(default_factory=JudgeTraits)  # of the synthetic mind
     slots: int = 4  # concurrent generations of the local mind; more requests wait
     faults: Path | None = None  # YAML plan of what goes wrong
     control: bool = False  # whether plan and limits may be changed over HTTP

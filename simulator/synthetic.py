@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from polythink.simulator.ids import digest, reseed
+from polythink.simulator.judgement import JudgePrompt, JudgeTraits, read_judge_prompt, verdict
 from polythink.simulator.latent import Latent, latent_of, success_probability, thinking_tokens
 from polythink.simulator.minds import Composition, Ending, Execution
 from polythink.simulator.problems import KnownProblem, ProblemIndex
@@ -32,6 +33,7 @@ class _Grounds(NamedTuple):
     candidates: tuple[str, ...]  # the right answer, then wrong ones
     about: str  # the beginning of the question
     drawn_from: str  # names the randomness that each draw takes its part of
+    judging: JudgePrompt | None  # what is to be judged, where that is asked
 
 
 class SyntheticMind:
@@ -48,25 +50,30 @@ class SyntheticMind:
         refusals: float = 0.002,  # share of draws
         unreadable: float = 0.01,  # share of draws whose text states no answer
         redacted: float = 0.0,  # share of thinking draws
+        judge: JudgeTraits | None = None,  # None: those of a middling judge
     ) -> None:
         self._problems = problems
         self._seed = seed
         self._refusals = refusals
         self._unreadable = unreadable
         self._redacted = redacted
+        self._judge = judge or JudgeTraits()
         self._rng = random.Random()  # seeded anew for every draw
         self._grounds: dict[bytes, _Grounds] = {}  # by what was asked
 
     def compose(self, request: MessageRequest, draw: int) -> Composition:
         """The reply to one draw of a request."""
-        latent, candidates, about, drawn_from = self._grounds_of(request)
+        latent, candidates, about, drawn_from, judging = self._grounds_of(request)
         rng = self._rng
         reseed(rng, "draw", drawn_from, str(draw))
         if rng.random() < self._refusals or request.mentions(_REFUSE_TRIGGER):
             return _cut_to(request, _refusal(rng))
         # Between a tool's result and the answer there is no new thinking.
         tokens = 0 if has_tool_result(request.body) else thinking_tokens(request, latent, rng)
-        answer = self._answer(request, latent, tokens, rng)
+        if judging is not None:
+            answer = str(verdict(judging, latent.gold, self._judge, rng))
+        else:
+            answer = self._answer(request, latent, tokens, rng)
         stated = None if rng.random() < self._unreadable else answer
         bits = rng.getrandbits(128)
         tool = called_tool(request.body, request.prompt)
@@ -94,7 +101,8 @@ class SyntheticMind:
             return known
         if len(self._grounds) >= _MEMORY:
             self._grounds.clear()
-        prompt = request.prompt
+        judging = read_judge_prompt(request.prompt)
+        prompt = judging.question if judging else request.prompt
         problem = self._problems.find(prompt) or _invented(prompt)
         latent = latent_of(problem, self._seed)
         grounds = _Grounds(
@@ -102,6 +110,7 @@ class SyntheticMind:
             (latent.gold, *latent.wrong_answers),
             excerpt(problem.question or prompt),
             f"{self._seed}\x1f{request.draw_key.hex()}",
+            judging,
         )
         self._grounds[request.draw_key] = grounds
         return grounds

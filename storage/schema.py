@@ -162,7 +162,7 @@ SELECTIONS = Table(
     (
         Column("problem_id", TEXT, "", "the problem"),
         Column("arm_id", TEXT, "", "the arm"),
-        Column("selector", TEXT, "", "majority, first, ..."),
+        Column("selector", TEXT, "", "majority, first, ..., or what the job calls it with `as`"),
         Column("n", COUNT, "samples", "samples the selector saw, abstentions included"),
         Column("answer", TEXT, "", "the winning answer as written by its first voter; null if every sample abstained"),
         Column("canonical_answer", TEXT, "", "the winner's canonical form"),
@@ -175,6 +175,7 @@ SELECTIONS = Table(
         Column("tally", TEXT, "JSON", "every answer class with its votes, largest first"),
         Column("winner_index", COUNT, "sample_index", "the sample whose wording is shown; null without a winner"),
         Column("cost_usd", REAL, "USD", "spent on the samples voted over"),
+        Column("selector_cost_usd", REAL, "USD", "spent on judging them; null for a selector that asks nobody"),
     ),
 )
 
@@ -260,6 +261,8 @@ JOBS = Table(
         Column("pid", COUNT, "", "the driver's process id"),
         Column("address", TEXT, "", "the cluster it was submitted to; null if run in the foreground"),
         Column("submission_id", TEXT, "", "its id there"),
+        Column("parent_job_id", TEXT, "", "the job whose samples this one judges; null for a job of its own"),
+        Column("selector", TEXT, "", "the selector it judges for; null likewise"),
     ),
 )
 

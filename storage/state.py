@@ -40,6 +40,8 @@ class JobState:
     pid: int
     address: str | None = None  # the cluster it was submitted to
     submission_id: str | None = None  # its id there
+    parent_job_id: str | None = None  # the job whose samples this one judges
+    selector: str | None = None  # the selector it judges for
     arms: dict[str, ArmProgress] = field(default_factory=dict)  # by arm_id
     warnings: tuple[str, ...] = ()  # of this run: what went wrong and did not end it
 

@@ -68,8 +68,9 @@ def test_parse_takes_names_and_options() -> None:
     assert parse_selector("first") == SelectorConfig(name="first")
     assert parse_selector({"majority": {"ties": "seeded"}}).options == {"ties": "seeded"}
     assert parse_selector({"majority": None}) == SelectorConfig(name="majority")
-    for name in SELECTORS:
-        assert parse_selector(name).name == name
+    for name, kind in SELECTORS.items():
+        needed = {option: "1" for option, rule in kind.options.items() if rule.required}
+        assert parse_selector({name: needed}).name == name
 
 
 @pytest.mark.parametrize(
@@ -81,6 +82,12 @@ def test_parse_takes_names_and_options() -> None:
         ({"first": {"ties": "first"}}, "there is none"),
         ({"majority": "seeded"}, "wanted its options"),
         ({"majority": {}, "first": {}}, "one name"),
+        ("best", "best.by: missing"),
+        ({"weighted": {"by": "leng(text)"}}, "wanted SQL over the columns of traces"),
+        ({"best": {"by": "correct::INT"}}, "correct"),
+        ({"judge": {"votes": 2}}, "judge.model: missing"),
+        ({"judge": {"model": "m", "votes": 0}}, "judge.votes: found 0"),
+        ({"majority": {"as": "pass"}}, "majority.as: found 'pass'"),
         (3, "found 3"),
         ({3: {}}, "unknown selector 3"),
     ],

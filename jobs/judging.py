@@ -1,0 +1,114 @@
+"""Judging in rounds: what a judge asks becomes the problems of a derived job, until it can rule on everything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+
+from polythink.jobs.arms import expand
+from polythink.jobs.judging_job import judging_job
+from polythink.jobs.prompt import render
+from polythink.jobs.workload import Workload, put, recall
+from polythink.records import Problem
+from polythink.selectors.judging import Ask, judging_job_id
+from polythink.selectors.registry import SelectorConfig
+from polythink.selectors.samples import load_samples
+from polythink.selectors.stage import answer_classes, job_ballots
+from polythink.selectors.verdicts import judged
+from polythink.selectors.votes import Ballot
+from polythink.storage.archive import Archive
+
+_TEXTS = """
+    SELECT traces.problem_id, traces.arm_id, traces.sample_index, text, answer
+    FROM traces JOIN needed USING (problem_id, arm_id, sample_index) WHERE job_id = ?
+"""
+_SPENT = """
+    SELECT coalesce(sum(cost_usd), 0.0) AS usd FROM attempts JOIN jobs USING (job_id)
+    WHERE (job_id = $1 OR parent_job_id = $1) AND job_id <> $2
+"""
+_QUESTIONS = ("question", "problem", "prompt")  # of an imported problem, whose template is not known
+_Key = tuple[str, str, int]  # problem, arm, sample_index
+
+
+def judging_rounds(archive: Archive, work: Workload, config: SelectorConfig) -> Iterator[Workload]:
+    """The derived job as it must be run next, until nothing more is asked. Run each to its end before the next.
+
+    Each round's job holds all earlier prompts too; those that have been answered are not sent again.
+    """
+    samples = load_samples(archive, work.job_id)
+    ballots = job_ballots(samples, answer_classes(samples, work.job.answer.equivalence))
+    named = [(samples.arm_id[span.start], ballot) for span, ballot in ballots]
+    while wanted := list(_wanted(archive, work, config, named)):
+        yield _grown(archive, work, config, wanted)
+
+
+def _wanted(
+    archive: Archive, work: Workload, config: SelectorConfig, named: Sequence[tuple[str, Ballot]]
+) -> Iterator[tuple[str, str, Ask]]:
+    """(problem, arm, ask) of everything that is asked now."""
+    standings = judged(archive, work.job_id, config, named)
+    for (arm_id, ballot), found in zip(named, standings, strict=True):
+        yield from ((ballot.problem_id, arm_id, ask) for ask in found.wanted)
+
+
+def _grown(
+    archive: Archive, work: Workload, config: SelectorConfig, wanted: Sequence[tuple[str, str, Ask]]
+) -> Workload:
+    """The derived job with the prompts that are wanted, in the archive."""
+    job_id = judging_job_id(work.job_id, config.name, config.settings)
+    kept = recall(archive, job_id) if archive.state(job_id) is not None else None
+    known = set() if kept is None else {problem.problem_id for problem in kept.problems}
+    problems = [] if kept is None else list(kept.problems)
+    for problem_id, prompt in _prompts(archive, work, config, wanted):
+        if problem_id not in known:
+            fields = {"prompt": prompt}
+            problems.append(Problem(problem_id=problem_id, gold=None, fields=fields, ordinal=len(problems)))
+    votes = max(config.settings["votes"], kept.job.samples if kept else 0)
+    job = judging_job(work.job, work.job_id, config, votes=votes, left_usd=_left_usd(archive, work, job_id))
+    derived = Workload(job_id=job_id, job=job, arms=expand(job), problems=tuple(problems))
+    put(archive, derived, parent_job_id=work.job_id, selector=config.row_name)
+    return derived
+
+
+def _left_usd(archive: Archive, work: Workload, job_id: str) -> float | None:
+    """What the judged job's cap leaves for this judge: less the samples, and its other judges."""
+    if work.job.cap is None:
+        return None
+    spent: float = archive.sql(_SPENT, [work.job_id, job_id]).to_pylist()[0]["usd"]
+    return work.job.cap.usd - spent
+
+
+def _prompts(
+    archive: Archive, work: Workload, config: SelectorConfig, wanted: Sequence[tuple[str, str, Ask]]
+) -> Iterator[tuple[str, str]]:
+    """The derived job's problem id and prompt of each ask."""
+    assert config.kind.judge is not None
+    judge = config.kind.judge(config.settings)
+    problems, arms = work.problems_by_id, work.arms_by_id
+    needed = {(problem_id, arm_id, index) for problem_id, arm_id, ask in wanted for index in ask.shown}
+    texts = _texts(archive, work.job_id, sorted(needed))
+    for problem_id, arm_id, ask in wanted:
+        problem, arm = problems[problem_id], arms[arm_id]
+        question = render(arm, problem)[1] if arm.template else _imported_question(problem)
+        shown = {index: texts[problem_id, arm_id, index] for index in ask.shown}
+        yield f"{arm_id}|{problem_id}|{ask.ask_id}", judge.prompt(ask, question, shown)
+
+
+def _texts(archive: Archive, job_id: str, needed: Sequence[_Key]) -> dict[_Key, str]:
+    """What candidates are shown as: their text, and the answer as it was read from it."""
+    columns = list(zip(*needed, strict=True))
+    with archive.connect() as connection:
+        connection.register(
+            "needed", pa.table(dict(zip(("problem_id", "arm_id", "sample_index"), columns, strict=True)))
+        )
+        rows = connection.execute(_TEXTS, [job_id]).fetchall()
+    return {(p, a, i): f"{text or ''}\n\nFinal answer: {answer}".strip() for p, a, i, text, answer in rows}
+
+
+def _imported_question(problem: Problem) -> str:
+    for name in _QUESTIONS:
+        if problem.fields.get(name):
+            return str(problem.fields[name])
+    return json.dumps(problem.fields, ensure_ascii=False, default=str)

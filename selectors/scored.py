@@ -1,0 +1,54 @@
+"""Selection by a number per sample: the sample that scores highest, or the class whose votes weigh most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from polythink.selectors.votes import Ballot, Verdict, Vote, count_votes, verdict_for
+
+_EQUAL = 1e-9  # relative; sums of the same weights in another order differ by rounding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Best:
+    """Best-of-n (Cobbe et al. 2021, arXiv:2110.14168): the answer with the highest score.
+
+    Samples without an answer or a score are passed over. Ties: the lowest sample_index. Confidence is the share of
+    votes that the answer's class got.
+    """
+
+    def select(self, ballot: Ballot) -> Verdict:
+        scored = [(vote.score, vote) for vote in ballot.cast() if vote.score is not None]
+        if not scored:
+            return verdict_for(ballot, None, count_votes(ballot), tied=False)
+        highest = max(score for score, _ in scored)
+        leaders = [vote for score, vote in scored if score == highest]
+        tied = len({vote.canonical_answer for vote in leaders}) > 1
+        return _shown(verdict_for(ballot, leaders[0].canonical_answer, count_votes(ballot), tied=tied), leaders[0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weighted:
+    """Weighted majority (Li et al. 2022, arXiv:2206.02336): the class whose votes have the largest sum of scores.
+
+    A vote without a score, or of score 0, abstains. Ties: the class of the lowest sample_index. Confidence is the
+    winner's share of all weight. The winner is shown in the words of its first voter.
+    """
+
+    def select(self, ballot: Ballot) -> Verdict:
+        counted = replace(ballot, votes=tuple(map(_withheld, ballot.votes)))
+        weights: dict[str, float] = {}
+        for vote in counted.cast():
+            weights[vote.canonical_answer or ""] = weights.get(vote.canonical_answer or "", 0.0) + (vote.score or 0.0)
+        tally, most = count_votes(counted), max(weights.values(), default=0.0)
+        leaders = [form for form, weight in weights.items() if weight >= most * (1 - _EQUAL)]
+        verdict = verdict_for(counted, leaders[0] if leaders else None, tally, tied=len(leaders) > 1)
+        return replace(verdict, confidence=weights[leaders[0]] / sum(weights.values()) if leaders else None)
+
+
+def _withheld(vote: Vote) -> Vote:
+    return vote if vote.score is not None and vote.score > 0 else replace(vote, canonical_answer=None)
+
+
+def _shown(verdict: Verdict, vote: Vote) -> Verdict:
+    return replace(verdict, answer=vote.answer, correct=vote.correct, winner_index=vote.sample_index)
