@@ -38,7 +38,7 @@ def judging_rounds(archive: Archive, work: Workload, config: SelectorConfig) -> 
     Each round's job holds all earlier prompts too; those that have been answered are not sent again.
     """
     samples = load_samples(archive, work.job_id)
-    ballots = job_ballots(samples, answer_classes(samples, work.job.answer.equivalence))
+    ballots = job_ballots(samples, answer_classes(samples, work.job.answer.rule().equivalence))
     named = [(samples.arm_id[span.start], ballot) for span, ballot in ballots]
     while wanted := list(_wanted(archive, work, config, named)):
         yield _grown(archive, work, config, wanted)

@@ -50,7 +50,7 @@ def _select(archive: Archive, work: Workload, asked: Sequence[SelectorConfig]) -
     options = _read_options(archive, work) | {selector.row_name: _kept(selector) for selector in asked}
     archive.write_text(work.job_id, _OPTIONS_FILE, json.dumps(options, indent=1, sort_keys=True))
     selected = select_job(
-        archive, work.job_id, selectors=asked, equivalence=work.job.answer.equivalence, seed=work.job.seed
+        archive, work.job_id, selectors=asked, equivalence=work.job.answer.rule().equivalence, seed=work.job.seed
     )
     return [selector.row_name for selector in asked], selected
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
+import regex as timed_re
 from jinja2 import TemplateSyntaxError
 
 from polythink import facts as model_facts
@@ -194,8 +194,8 @@ def check_answer(job: Job) -> Iterator[Finding]:
     match job.answer.extract:
         case RegexExtract(regex=regex):
             try:
-                re.compile(regex)
-            except re.error as error:
+                timed_re.compile(regex)
+            except timed_re.error as error:
                 yield Finding(
                     loc=("answer", "extract", "regex"), found=show(regex), wanted=f"a regular expression ({error})"
                 )

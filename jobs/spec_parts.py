@@ -215,27 +215,32 @@ class Answer(Model):
     """How an answer is read from a sample's text, and when two answers are the same."""
 
     extract: Annotated[
-        Annotated[Literal["boxed", "last_number", "choice", "verbatim"], Tag("#plain")]
+        Annotated[Literal["boxed", "last_number", "choice", "code", "verbatim"], Tag("#plain")]
         | Annotated[RegexExtract, Tag("#RegexExtract")]
         | Annotated[JsonExtract, Tag("#JsonExtract")],
         by_shape(
-            "one of boxed, last_number, choice, verbatim, {regex: ...}, {json: dotted.path}",
+            "one of boxed, last_number, choice, code, verbatim, {regex: ...}, {json: dotted.path}",
             RegexExtract,
             JsonExtract,
             plain=str,
         ),
-    ] = Field(default="boxed", description="boxed, last_number, choice, verbatim, {regex: ...} or {json: dotted.path}")
-    equivalence: Equivalence = Field(default="math", description="string, number or math")
+    ] = Field(
+        default="boxed", description="boxed, last_number, choice, code, verbatim, {regex: ...} or {json: dotted.path}"
+    )
+    equivalence: Equivalence | None = Field(
+        default=None, description="string, number, math or lines; if not given lines for code, else math"
+    )
 
     def rule(self) -> AnswerRule:
         """The rule as the record everyone shares."""
+        equivalence = self.equivalence or ("lines" if self.extract == "code" else "math")
         match self.extract:
             case RegexExtract():
-                return AnswerRule(extraction="regex", pattern=self.extract.regex, equivalence=self.equivalence)
+                return AnswerRule(extraction="regex", pattern=self.extract.regex, equivalence=equivalence)
             case JsonExtract():
-                return AnswerRule(extraction="json", json_path=self.extract.json_, equivalence=self.equivalence)
+                return AnswerRule(extraction="json", json_path=self.extract.json_, equivalence=equivalence)
             case kind:
-                return AnswerRule(extraction=kind, equivalence=self.equivalence)
+                return AnswerRule(extraction=kind, equivalence=equivalence)
 
 
 class PythonGrade(Model):

@@ -11,8 +11,8 @@ Outcome = Literal["answered", "no_answer", "truncated", "refused", "failed"]
 Lane = Literal["live", "batch"]
 AttemptStatus = Literal["complete", "retry", "failed", "lost"]
 ReasoningKind = Literal["none", "adaptive", "budget_tokens", "effort"]
-Extraction = Literal["boxed", "last_number", "regex", "choice", "json", "verbatim"]
-Equivalence = Literal["string", "number", "math"]
+Extraction = Literal["boxed", "last_number", "regex", "choice", "json", "code", "verbatim"]
+Equivalence = Literal["string", "number", "math", "lines"]
 
 _UNSAFE = re.compile(r"[^a-zA-Z0-9]+")
 

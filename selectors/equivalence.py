@@ -7,14 +7,17 @@ forms may still be equal (`2\\sqrt{2}` and `\\sqrt{8}`), which a judge of pairs 
 from __future__ import annotations
 
 import re
+import textwrap
 import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Protocol
 
 from polythink.records import Equivalence
+from polythink.selectors.dates import parse_date
 from polythink.selectors.latex import normalise_latex
 from polythink.selectors.rationals import parse_rational
+from polythink.selectors.units import plain_quantity
 
 MAX_JUDGED_LENGTH = 500  # characters; a longer form is equal to itself only
 _WORDS = re.compile(r"[^\W\d_]{2,}(?:[ '-][^\W\d_]+)*")
@@ -32,20 +35,30 @@ class PairJudge(Protocol):
 def canonical(answer: str, equivalence: Equivalence) -> str | None:
     """The form under which equal answers meet; None for a blank answer.
 
-    `string`: Unicode NFC, runs of whitespace made one space. `number`: the exact rational, as `7` or `-3/4`; what is
-    not a number falls back to `string`. `math`: the same, with normalised LaTeX as the fall-back.
+    `string`: Unicode NFC, runs of whitespace made one space. `number`: the exact rational, as `7` or `-3/4`, a unit
+    written after it dropped, or the day as `2024-03-05`; what is neither falls back to `string`. `math`: the same,
+    with normalised LaTeX as the fall-back. `lines`: NFC, common indent and white space at line ends removed.
 
-    >>> canonical("1,234.0", "number"), canonical(r"\\dfrac{1}{2}", "math"), canonical(" a  b ", "string")
+    >>> canonical("1,234.0 km", "number"), canonical(r"\\dfrac{1}{2}", "math"), canonical(" a  b ", "string")
     ('1234', '1/2', 'a b')
     """
+    if equivalence == "lines":
+        return _lines(answer) or None
     plain = " ".join(unicodedata.normalize("NFC", answer).split())
     if equivalence == "string":
         return plain or None
-    number = parse_rational(answer)
-    if number is None and equivalence == "math":
+    number, day = parse_rational(plain_quantity(answer)), parse_date(plain)
+    if number is None and day is None and equivalence == "math":
         plain = normalise_latex(answer) or plain
-        number = parse_rational(plain)
-    return str(number) if number is not None else plain or None
+        number = parse_rational(plain_quantity(plain))
+    if number is not None:
+        return str(number)
+    return day or parse_date(plain) or plain or None
+
+
+def _lines(answer: str) -> str:
+    dedented = textwrap.dedent(unicodedata.normalize("NFC", answer).expandtabs())
+    return "\n".join(line.rstrip() for line in dedented.splitlines()).strip("\n")
 
 
 def class_map(forms: Iterable[str], judge: PairJudge | None) -> dict[str, str]:
@@ -88,6 +101,6 @@ def _is_number(form: str) -> bool:
 @lru_cache(maxsize=65_536)
 def is_judged(form: str) -> bool:
     """Whether a form is mathematics of a size that can be compared."""
-    if len(form) > MAX_JUDGED_LENGTH or _WORDS.fullmatch(form):
+    if len(form) > MAX_JUDGED_LENGTH or _WORDS.fullmatch(form) or parse_date(form) == form:
         return False
     return not (_TOWER.search(form) or _HUGE_POWER.search(form) or _HUGE_FACTORIAL.search(form))

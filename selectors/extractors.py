@@ -1,4 +1,4 @@
-"""The six ways of reading an answer from a text. Every one is linear in the text, whatever the text holds.
+"""The seven ways of reading an answer from a text. All but a user's own pattern are linear in it, whatever it holds.
 
 An extractor returns the answer as written, or None. Trimming and the last checks are done once, in `reading.extract`.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import re
 from typing import Any
+
+import regex as timed_re
 
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
@@ -29,6 +31,10 @@ _STATED_LETTER = re.compile(
     rf"(?:\(([A-Ea-e])\)|({_LETTER}))"
 )
 _LONE_LETTER = re.compile(rf"(?<![\w'\\-])({_NOT_ARTICLE}{_LETTER})")
+
+PATTERN_SECONDS = 1.0  # of processor time that a user's pattern may take in one text
+
+_FENCE = re.compile(r"^ {0,3}(`{3,}+|~{3,}+)([^\n]*+)\n?", re.MULTILINE)
 
 _SHORT = 64  # characters around a letter that stands alone
 
@@ -70,10 +76,34 @@ def last_number(text: str) -> str | None:
 
 
 def pattern(text: str, regex: str) -> str | None:
-    """Group 1 of the last match, or the whole match where the expression has no group."""
+    """Group 1 of the last match, or the whole match where the expression has no group.
+
+    Raises TimeoutError where the expression backtracks for longer than `PATTERN_SECONDS`.
+    """
     last = None
-    for match in re.compile(regex).finditer(text):
-        last = match[1] if match.re.groups else match[0]
+    compiled = timed_re.compile(regex)
+    for match in compiled.finditer(text, timeout=PATTERN_SECONDS):
+        last = match[1] if compiled.groups else match[0]
+    return last
+
+
+def code(text: str) -> str | None:
+    """Content of the last fenced block, between ``` or ~~~ on lines of their own; None if that block never closes.
+
+    As in Markdown, a fence is closed by one of the same character, at least as long and bare.
+
+    >>> code("First:\\n```python\\nx = 1\\n```\\nBetter:\\n```\\nx = 2\\n```\\n")
+    'x = 2\\n'
+    """
+    last, opened, start = None, "", 0
+    for fence in _FENCE.finditer(text):
+        marks, rest = fence[1], fence[2]
+        if not opened:
+            if marks[0] == "`" and "`" in rest:
+                continue  # inline code that happens to begin a line
+            last, opened, start = None, marks, fence.end()
+        elif marks[0] == opened[0] and len(marks) >= len(opened) and not rest.strip():
+            last, opened = text[start : fence.start()], ""
     return last
 
 

@@ -74,6 +74,11 @@ class MathJudge:
                 break
         return verdicts + [False] * (len(others) - len(verdicts))
 
+    @property
+    def hostile(self) -> frozenset[str]:
+        """The forms that could not stand a comparison in time, memory or sense, and are equal to themselves only."""
+        return frozenset(self._hostile)
+
     def close(self) -> None:
         self._sandbox.close()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import regex
 
 from polythink.records import AnswerRule, Outcome, Reading
 from polythink.selectors import extractors
@@ -17,8 +17,8 @@ def check_rule(rule: AnswerRule) -> None:
         if not rule.pattern:
             raise ValueError("pattern: missing; extraction 'regex' needs a regular expression")
         try:
-            re.compile(rule.pattern)
-        except re.error as error:
+            regex.compile(rule.pattern)
+        except regex.error as error:
             raise ValueError(f"pattern: {rule.pattern!r} is not a regular expression: {error}") from error
     if rule.extraction == "json" and not rule.json_path:
         raise ValueError("json_path: missing; extraction 'json' needs the dotted path of a field, as in result.value")
@@ -27,13 +27,15 @@ def check_rule(rule: AnswerRule) -> None:
 def extract(text: str, rule: AnswerRule) -> str | None:
     """The answer in the text under the rule, trimmed; None if there is none or it is blank.
 
-    Raises ValueError if the rule lacks what its extraction needs (see `check_rule`).
+    Raises ValueError if the rule lacks what its extraction needs (see `check_rule`), TimeoutError where its pattern
+    backtracks without end.
     """
     answer = _extract(text, rule)
     if answer is None or not answer.strip():
         return None
+    trimmed = answer.strip("\n").rstrip() if rule.extraction == "code" else answer.strip()  # the first line's indent
     # A lone surrogate (a JSON escape can make one) has no UTF-8 form and could not be stored.
-    return answer.strip().encode("utf-8", "replace").decode("utf-8")
+    return trimmed.encode("utf-8", "replace").decode("utf-8")
 
 
 def _extract(text: str, rule: AnswerRule) -> str | None:
@@ -44,6 +46,8 @@ def _extract(text: str, rule: AnswerRule) -> str | None:
             return extractors.last_number(text)
         case "choice":
             return extractors.choice(text)
+        case "code":
+            return extractors.code(text)
         case "verbatim":
             return text
     check_rule(rule)
@@ -56,13 +60,17 @@ def read_sample(*, text: str, stop_reason: str | None, failed: bool, rule: Answe
     """Outcome, answer and canonical answer of one finished sample, ungraded (`correct` is None).
 
     A failed attempt is `failed`; a refusal is `refused`, whatever text came with it; a text cut short is `answered`
-    if an answer can be read all the same, else `truncated`; any other text is `answered` or `no_answer`.
+    if an answer can be read all the same, else `truncated`; any other text is `answered` or `no_answer`. Where the
+    user's pattern runs out of time there is no answer.
     """
     if failed:
         return _ungraded("failed", None, rule)
     if stop_reason == "refusal":
         return _ungraded("refused", None, rule)
-    answer = extract(text, rule)
+    try:
+        answer = extract(text, rule)
+    except TimeoutError:
+        answer = None
     if answer is not None:
         return _ungraded("answered", answer, rule)
     return _ungraded("truncated" if stop_reason in CUT_SHORT else "no_answer", None, rule)

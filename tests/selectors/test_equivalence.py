@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import calendar
+import datetime
 import random
 import time
 from collections.abc import Sequence
@@ -61,7 +63,7 @@ def test_every_rational_reads_back_from_its_forms(value: Fraction) -> None:
     assert canonical(canonical(str(value), "number") or "", "number") == str(value)
 
 
-@given(st.text(max_size=60), st.sampled_from(["string", "number"]))
+@given(st.text(max_size=60), st.sampled_from(["string", "number", "lines"]))
 def test_canonical_forms_are_their_own_form(answer: str, equivalence: str) -> None:
     form = canonical(answer, equivalence)  # type: ignore[arg-type]
     assert form is None or canonical(form, equivalence) == form  # type: ignore[arg-type]
@@ -81,6 +83,56 @@ def test_canonical_forms_are_their_own_form(answer: str, equivalence: str) -> No
 )
 def test_latex_that_looks_the_same_meets(one: str, other: str) -> None:
     assert canonical(one, "math") == canonical(other, "math")
+
+
+@pytest.mark.parametrize(
+    ("quantity", "form"),
+    [
+        ("5 km", "5"),
+        ("5km", "5"),
+        ("12 square feet", "12"),
+        ("1,200 cm^2", "1200"),
+        ("60 miles per hour", "60"),
+        ("60 km/h.", "60"),
+        ("$3.5 million", "3500000"),
+        ("3 Million dollars", "3000000"),
+        ("40 percent", "2/5"),
+        (r"\frac{1}{2} hours", "1/2"),
+        ("12 apples", "12 apples"),
+        ("5 m", "5 m"),
+        ("2 or 3 days", "2 or 3 days"),
+        ("kg", "kg"),
+    ],
+)
+def test_known_units_are_dropped(quantity: str, form: str) -> None:
+    assert canonical(quantity, "number") == form
+
+
+@given(st.dates(min_value=datetime.date(1000, 1, 1)))
+def test_spellings_of_a_day_meet(day: datetime.date) -> None:
+    month = calendar.month_name[day.month]
+    spellings = (
+        day.isoformat(),
+        f"{day.year}/{day.month}/{day.day}",
+        f"{month} {day.day}, {day.year}",
+        f"{month[:3]}. {day.day} {day.year}",
+        f"{day.day} {month.upper()} {day.year}",
+        f"the {day.day}th of {month}, {day.year}.",
+        rf"\text{{{month} {day.day}, {day.year}}}",
+    )
+    assert {canonical(spelling, "math") for spelling in spellings} == {day.isoformat()}
+    assert not is_judged(day.isoformat())
+
+
+def test_what_is_no_day_stays_text() -> None:
+    texts = ["30 February 2024", "3/5/2024 or so", "May 2024", "2024-3/5"]
+    assert [canonical(text, "number") for text in texts] == texts
+
+
+def test_programs_meet_line_by_line() -> None:
+    assert canonical("  if x:\n      y()  \n\n", "lines") == canonical("if x:\n    y()", "lines")
+    assert canonical("if x:\n    y()\nz()", "lines") != canonical("if x:\n    y()\n    z()", "lines")
+    assert canonical(" \n\n", "lines") is None
 
 
 def test_string_only_collapses_space() -> None:

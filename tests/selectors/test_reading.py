@@ -12,6 +12,7 @@ from polythink.selectors.reading import check_rule, extract, gold_form, read_sam
 BOXED = AnswerRule(extraction="boxed")
 NUMBER = AnswerRule(extraction="last_number", equivalence="number")
 CHOICE = AnswerRule(extraction="choice", equivalence="string")
+CODE = AnswerRule(extraction="code", equivalence="lines")
 JSON = AnswerRule(extraction="json", json_path="result.0.value", equivalence="string")
 
 
@@ -81,6 +82,32 @@ def test_last_json_object_with_the_path_wins(text: str, answer: str | None) -> N
     assert extract(text, JSON) == answer
 
 
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("```python\nx = 1\n```\nthen\n~~~\ny = 2\n~~~", "y = 2"),
+        ("```\n    indented\n  less\n```", "    indented\n  less"),
+        ("````md\n```\ninner\n```\n````", "```\ninner\n```"),
+        ("```\nwhole\n```\n```python\ncut off", None),
+        ("```inline``` is no block", None),
+        ("```\n\n```", None),
+        ("no code", None),
+        ("```js\na\r\n```", "a"),
+    ],
+)
+def test_last_closed_code_block_wins(text: str, answer: str | None) -> None:
+    assert extract(text, CODE) == answer
+
+
+def test_endless_pattern_costs_its_own_row_a_second() -> None:
+    rule = AnswerRule(extraction="regex", pattern=r"(a|aa)+$", equivalence="string")
+    started = time.process_time()
+    texts = ("a" * 5_000 + "!", "so aaa")
+    readings = [read_sample(text=text, stop_reason="end_turn", failed=False, rule=rule) for text in texts]
+    assert [(reading.outcome, reading.answer) for reading in readings] == [("no_answer", None), ("answered", "a")]
+    assert time.process_time() - started < 5
+
+
 def test_regex_takes_group_one_of_the_last_match() -> None:
     assert extract("Answer: 1\nAnswer: 2 ", AnswerRule(extraction="regex", pattern=r"Answer:(.*)")) == "2"
     assert extract("x1 x2", AnswerRule(extraction="regex", pattern=r"x\d")) == "x2"
@@ -139,6 +166,8 @@ HOSTILE = {
     "control characters": "\0\x1b\x7f" * (MEGABYTE // 3),
     "texts": "\\text{" * (MEGABYTE // 6),
     "carets": "9^" * (MEGABYTE // 2),
+    "fences": "```\n" * (MEGABYTE // 4),
+    "long fences": "`" * MEGABYTE,
     "backslashes": "\\" * MEGABYTE,
 }
 
@@ -146,7 +175,7 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_megabyte_of_hostile_text_costs_no_more_than_its_length(name: str) -> None:
     started = time.process_time()
-    extractions: tuple[Extraction, ...] = ("boxed", "last_number", "choice", "json", "verbatim")
+    extractions: tuple[Extraction, ...] = ("boxed", "last_number", "choice", "json", "code", "verbatim")
     for extraction in extractions:
         rule = AnswerRule(extraction=extraction, json_path="a")
         read_sample(text=HOSTILE[name], stop_reason=None, failed=False, rule=rule)
