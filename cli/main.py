@@ -29,6 +29,7 @@ COMMANDS = {
     "show": "polythink.cli.results",
     "select": "polythink.cli.selecting",
     "report": "polythink.cli.report",
+    "verify": "polythink.cli.verify",
     "import": "polythink.cli.importing",
     "compact": "polythink.cli.compact",
     "export": "polythink.cli.compact",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -68,7 +69,7 @@ def _read(data: bytes) -> BatchRecord:
 
 
 def _row(record: BatchRecord) -> pa.Table:
-    outcomes = record.outcomes or {}
+    counts = None if record.outcomes is None else Counter(record.outcomes)
     row = {
         "number": record.number,
         "batch_id": record.batch_id,
@@ -77,7 +78,7 @@ def _row(record: BatchRecord) -> pa.Table:
         "endpoint": record.endpoint,
         "model": record.model,
         "requests": record.requests,
-        **{name: outcomes.get(name) for name in ("succeeded", "errored", "canceled", "expired")},
+        **{name: None if counts is None else counts[name] for name in ("succeeded", "errored", "canceled", "expired")},
         "reserved_usd": record.reserved_usd,
         "cost_usd": record.cost_usd,
         "intended_at": utc(record.intended_at),

@@ -23,6 +23,7 @@ from polythink.jobs.batch_ledger import BatchLedger
 from polythink.jobs.cluster import cluster, default_workers
 from polythink.jobs.control import Control
 from polythink.jobs.crew import Crew
+from polythink.jobs.graders import job_grader
 from polythink.jobs.judging import judging_rounds
 from polythink.jobs.keeper import Keeper, Reader
 from polythink.jobs.liveness import SUBMISSION_VARIABLE
@@ -31,12 +32,9 @@ from polythink.jobs.requests import Requests, endpoints
 from polythink.jobs.sampling import OUTAGE_S, PATIENCE_S, Sampling, Watch
 from polythink.jobs.selection import select_anew
 from polythink.jobs.spec import Job
-from polythink.jobs.spec_parts import PythonGrade
 from polythink.jobs.standing import Standing, standing
-from polythink.jobs.workload import Workload, grade_function
-from polythink.selectors.grading import Grader
+from polythink.jobs.workload import Workload
 from polythink.selectors.registry import SelectorConfig, parse_selector
-from polythink.selectors.sandbox import SandboxLimits
 from polythink.storage import landing
 from polythink.storage.archive import Archive
 from polythink.storage.lease import Lease
@@ -74,7 +72,7 @@ def run_job(
         archive.write_state(state)
         watch(state)
 
-    with archive.lock(work.job_id, force=force) as lease, _grader(archive, work) as grader:
+    with archive.lock(work.job_id, force=force) as lease, job_grader(archive, work) as grader:
         reader = Reader(work.problems_by_id, work.job.answer.rule(), grader)
         run = _Run(archive, work, reader, lease, control, tell, address, patience_s, outage_s)
         started = _started(archive, work)
@@ -260,18 +258,3 @@ def _started(archive: Archive, work: Workload) -> JobState:
 def _broken_off(archive: Archive, started: JobState, status: Status, reason: str) -> JobState:
     state = archive.state(started.job_id) or started
     return replace(state, status=status, reason=reason, in_flight=0, updated_at=time.time())
-
-
-@contextmanager
-def _grader(archive: Archive, work: Workload) -> Iterator[Grader]:
-    grade, rule = work.job.grade, work.job.answer.rule()
-    if not isinstance(grade, PythonGrade):
-        with Grader(rule, mode="gold" if grade == "auto" else "none") as grader:
-            yield grader
-        return
-    limits = SandboxLimits(seconds=grade.timeout_s)
-    with (
-        grade_function(archive, work, grade) as function,
-        Grader(rule, mode="function", function=function, limits=limits) as grader,
-    ):
-        yield grader

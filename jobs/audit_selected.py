@@ -1,0 +1,93 @@
+"""Auditing the downstream stage: selections, curves and comparisons, made again and laid beside those kept."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+import duckdb
+import pyarrow as pa
+
+from polythink.jobs.findings import Findings
+from polythink.jobs.selection import select_anew
+from polythink.jobs.workload import Workload
+from polythink.storage import schema
+from polythink.storage.archive import Archive
+
+_STAGE = (schema.SELECTIONS, schema.CURVES, schema.COMPARISONS)
+_NAMED = {
+    "selections": ("selector", "problem_id", "arm_id"),
+    "curves": ("selector", "arm_id", "n"),
+    "comparisons": ("selector", "first_arm", "second_arm"),
+}
+_DIGITS = 9  # after the point, in which numbers must agree
+
+
+class _Noting(Archive):
+    """Reads an archive, and keeps in memory what would be written to it."""
+
+    def __init__(self, root: str) -> None:
+        super().__init__(root)
+        self.noted: dict[str, list[pa.Table]] = {}
+
+    def replace_part(self, table: schema.Table, job_id: str, part: str, rows: pa.Table) -> None:
+        self.noted.setdefault(table.name, []).append(rows)
+
+    def write_text(self, job_id: str, name: str, text: str) -> None:
+        """Options of selectors: they are as they were."""
+
+    def forget_part(self, part: PurePosixPath) -> None:
+        """It shows as rows that nothing makes."""
+
+
+def audit_selected(archive: Archive, work: Workload, findings: Findings) -> None:
+    """Selections, curves and comparisons are what their selectors make of the traces."""
+    noting = _Noting(archive.root)
+    select_anew(noting, work)
+    for table in _STAGE:
+        empty = [table.arrow.empty_table()]
+        _audit_table(archive, table, work.job_id, pa.concat_tables(noting.noted.get(table.name, empty)), findings)
+
+
+def _audit_table(archive: Archive, table: schema.Table, job_id: str, expected: pa.Table, findings: Findings) -> None:
+    names = [column.name for column in table.columns]
+    shown = ", ".join(
+        f"round({c.name}, {_DIGITS}) AS {c.name}" if c.type == schema.REAL else c.name for c in table.columns
+    )
+    key = ", ".join(_NAMED[table.name])
+    with archive.connect(table.name) as connection:
+        connection.register("made_again", expected)
+        connection.execute(f"CREATE TEMP TABLE kept AS SELECT {shown} FROM {table.name} WHERE job_id = ?", [job_id])
+        connection.execute(f"CREATE TEMP TABLE made AS SELECT {shown} FROM made_again")
+        for found, other, is_kept in (("kept", "made", True), ("made", "kept", False)):
+            rows = connection.execute(
+                f"SELECT * FROM {found} EXCEPT ALL SELECT * FROM {other} ORDER BY {key}"
+            ).fetchall()
+            for values in rows:
+                row = dict(zip(names, values, strict=True))
+                twin = _twin(connection, other, table.name, row)
+                if is_kept or twin is None:
+                    _note(table.name, row, twin, is_kept=is_kept, findings=findings)
+        count = connection.execute("SELECT count(*) FROM kept").fetchone()
+    findings.looked(table.name, count[0] if count else 0)
+
+
+def _twin(
+    connection: duckdb.DuckDBPyConnection, other: str, table: str, row: dict[str, object]
+) -> dict[str, object] | None:
+    """The row of the same name in the other table."""
+    same = " AND ".join(f"{name} = ?" for name in _NAMED[table])
+    found = connection.execute(f"SELECT * FROM {other} WHERE {same}", [row[name] for name in _NAMED[table]]).fetchone()
+    return None if found is None else dict(zip(row, found, strict=True))
+
+
+def _note(
+    table: str, row: dict[str, object], twin: dict[str, object] | None, *, is_kept: bool, findings: Findings
+) -> None:
+    where = " ".join(str(row[name]) for name in _NAMED[table])
+    if twin is None:
+        found, expected = ("a row", "none") if is_kept else ("none", "a row")
+        findings.differs(table, where, found=found, expected=expected)
+        return
+    unlike = [name for name in row if row[name] != twin[name]]
+    found, expected = (", ".join(f"{name} {each[name]}" for name in unlike) for each in (row, twin))
+    findings.differs(table, where, found=found or "a row twice", expected=expected or "once")
