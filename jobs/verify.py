@@ -45,7 +45,9 @@ def verify_job(archive: Archive, job_id: str) -> list[Audit]:
     archive cannot be read, for the parts of another job for instance.
     """
     found = {each: Findings() for each in (job_id, *_children(archive, job_id))}
-    is_whole = all([_audit_parts(archive, each, findings) for each, findings in found.items()])
+    for each, findings in found.items():
+        _audit_parts(archive, each, findings)
+    is_whole = not any(findings.differing for findings in found.values())
     try:
         return [_audit(archive, each, findings, is_whole=is_whole) for each, findings in found.items()]
     except duckdb.Error as error:
@@ -92,8 +94,8 @@ def _audit_tables(archive: Archive, work: Workload, state: JobState, findings: F
         findings.warnings.append(said)
 
 
-def _audit_parts(archive: Archive, job_id: str, findings: Findings) -> bool:
-    """Whether every part can be read."""
+def _audit_parts(archive: Archive, job_id: str, findings: Findings) -> None:
+    """Every part can be read, and is of a schema known here."""
     for table in schema.TABLES:
         for part in archive.parts(table.name, job_id):
             try:
@@ -105,7 +107,6 @@ def _audit_parts(archive: Archive, job_id: str, findings: Findings) -> bool:
                 expected = f"1 to {schema.SCHEMA_VERSION}"
                 findings.differs("parts", str(part), found=f"schema version {kept}", expected=expected)
             findings.looked("parts", 1)
-    return not findings.differing["parts"]
 
 
 def _version(data: bytes) -> int:
