@@ -18,6 +18,7 @@ from benchmarks.ratio import Ratio
 
 BENCHMARKS = (
     "faults",
+    "batch_run",
     "resume",
     "archive_write",
     "archive_query",

@@ -4,34 +4,116 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Annotated
 
+import typer
 from rich.table import Table
 
 from polythink.cli.asking import ask_endpoints
 from polythink.cli.console import stdout_console
-from polythink.cli.exits import reported_errors
-from polythink.cli.options import ArchiveOption, BaseUrlOption, JobFile, JsonOption, open_archive
-from polythink.jobs.load import load_job
+from polythink.cli.exits import BAD_USAGE, reported_errors
+from polythink.cli.interrupts import interrupts
+from polythink.cli.options import ArchiveOption, BaseUrlOption, JobFile, JsonOption, YesOption, open_archive
+from polythink.cli.progress import ProgressView
+from polythink.jobs.estimate import Estimate, Interval
+from polythink.jobs.load import LoadedJob, load_job
+from polythink.jobs.measured import ArmForecast, Way, chosen_way, measure, predict, usd, whole_interval
 from polythink.jobs.price import ArmPrice, price_job, retiring
-from polythink.jobs.workload import Workload, preview
+from polythink.jobs.workload import Workload, preview, store
+from polythink.storage.archive import Archive
+
+_WAYS: tuple[Way, ...] = ("live", "cached", "batch")
 
 
 def plan(
-    job_file: JobFile, archive: ArchiveOption = None, base_url: BaseUrlOption = None, as_json: JsonOption = False
+    job_file: JobFile,
+    archive: ArchiveOption = None,
+    base_url: BaseUrlOption = None,
+    pilot: Annotated[
+        int | None, typer.Option(min=1, help="Send about so many of the job's samples first, and price by these.")
+    ] = None,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Check a job and price it: what would be sent, how many, from how much to how much."""
     with reported_errors():
         loaded = ask_endpoints(load_job(job_file, base_url=base_url))
         where = open_archive(archive, loaded.archive)
         work = preview(where, loaded)
-        prices = price_job(where, work)
+        if pilot is not None:
+            work = _send_pilot(where, loaded, pilot, yes=yes)
+        prices, forecasts = price_job(where, work), measure(where, work)
+        whole = whole_interval(where, work, forecasts)
     for warning in retiring(work):
         print(f"polythink: note: {warning}", file=sys.stderr)
     if as_json:
-        print(json.dumps(_as_json(work, prices)))
-    else:
-        stdout_console().print(plan_table(work, prices))
+        print(json.dumps({**_as_json(work, prices), **_measured_json(forecasts, whole)}))
+        return
+    console = stdout_console()
+    console.print(plan_table(work, prices))
+    if forecasts:
+        console.print(_measured_table(work, forecasts, whole))
+
+
+def _send_pilot(archive: Archive, loaded: LoadedJob, samples: int, *, yes: bool) -> Workload:
+    """The job, stored, with a pilot's samples in. They are the job's own: it will not pay for them again."""
+    if not yes and sys.stdin.isatty() and not typer.confirm(f"Send a pilot of about {samples:,} samples?", err=True):
+        raise typer.Exit(BAD_USAGE)
+    from polythink.jobs.control import Control
+    from polythink.jobs.run import run_job  # Ray takes seconds to import
+
+    work = store(archive, loaded)
+    control = Control(archive, work.job_id)
+    with ProgressView() as view, interrupts(control):
+        state = run_job(archive, work, watch=view.update, control=control, pilot=samples)
+    predict(archive, work)
+    print(f"polythink: {state.reason or 'the pilot was the whole job'}", file=sys.stderr)
+    return work
+
+
+def _measured_table(work: Workload, forecasts: Sequence[ArmForecast], whole: Interval | None) -> Table:
+    sources = ", ".join(dict.fromkeys(f.source + (" (simulated)" if f.simulated else "") for f in forecasts))
+    table = Table(
+        title=f"What is still to send, by the samples of {sources}",
+        caption="expected, and where 95% of such jobs end. The job sends each arm the way that is marked with *.",
+        title_justify="left",
+        caption_justify="left",
+    )
+    table.add_column("arm", no_wrap=True)
+    for name in ("measured", "live", "live, cached", "batch"):
+        table.add_column(name, justify="right")
+    for forecast in forecasts:
+        way = chosen_way(work, forecast)
+        cells = (_range(forecast.ways, each, is_chosen=each == way) for each in _WAYS)
+        table.add_row(forecast.arm_id, f"{forecast.samples:,}", *cells)
+    if whole is not None:
+        table.add_section()
+        table.add_row("whole job, with what is spent", "", _interval(whole))
+    return table
+
+
+def _range(ways: Mapping[Way, Estimate], way: Way, *, is_chosen: bool) -> str:
+    return "-" if way not in ways else _interval(ways[way].interval()) + (" *" if is_chosen else "")
+
+
+def _interval(found: Interval) -> str:
+    return f"{usd(found.expected)} ({usd(found.low)} to {usd(found.high)})"
+
+
+def _measured_json(forecasts: Sequence[ArmForecast], whole: Interval | None) -> dict[str, object]:
+    arms = [
+        {
+            "arm_id": forecast.arm_id,
+            "source": forecast.source,
+            "samples": forecast.samples,
+            "simulated": forecast.simulated,
+            **{way: asdict(found.interval()) for way, found in forecast.ways.items()},
+        }
+        for forecast in forecasts
+    ]
+    return {"measured": arms, "whole_job": None if whole is None else asdict(whole)}
 
 
 def plan_table(work: Workload, prices: Sequence[ArmPrice]) -> Table:

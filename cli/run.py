@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -18,6 +14,7 @@ from rich.console import Console
 from polythink.cli.asking import ask_endpoints
 from polythink.cli.console import stdout_console
 from polythink.cli.exits import BAD_USAGE, exit_code, reported_errors
+from polythink.cli.interrupts import interrupts
 from polythink.cli.options import (
     AddressOption,
     ArchiveOption,
@@ -35,6 +32,7 @@ from polythink.explorer.data import read_results
 from polythink.explorer.terminal import summary
 from polythink.jobs.control import Control
 from polythink.jobs.load import load_job
+from polythink.jobs.measured import predict, prediction, prediction_line
 from polythink.jobs.price import price_job
 from polythink.jobs.run import run_job
 from polythink.jobs.workload import Workload, preview, recall, store
@@ -56,7 +54,9 @@ def run(
         loaded = ask_endpoints(load_job(job_file, base_url=base_url))
         where = open_archive(archive, loaded.archive)
         confirm(where, preview(where, loaded), yes=yes)
-        finish(where, store(where, loaded), address=address, as_json=as_json)
+        work = store(where, loaded)
+        predict(where, work)
+        finish(where, work, address=address, as_json=as_json)
 
 
 def resume(
@@ -107,29 +107,11 @@ def print_summary(archive: Archive, state: JobState) -> None:
         console.print(summary(read_results(archive, state.job_id)))
     if cache := cache_use(archive, state.job_id):
         console.print(f"cache    {cache_line(cache)}", highlight=False, soft_wrap=True)
+    if said := prediction(archive, state.job_id):
+        console.print(f"plan     {prediction_line(said, state.spent_usd)}", highlight=False, soft_wrap=True)
     where = f"--archive {shlex.quote(archive.root)}"
     console.print(f"archive  {archive.root}", highlight=False, soft_wrap=True)
     console.print(f"report   polythink report {state.job_id} {where}", highlight=False, soft_wrap=True)
     console.print(f'query    polythink query {where} "SELECT * FROM selections"', highlight=False, soft_wrap=True)
     if state.status != "done":
         console.print(f"go on    polythink resume {state.job_id} {where}", highlight=False, soft_wrap=True)
-
-
-@contextmanager
-def interrupts(control: Control) -> Iterator[None]:
-    """While it lasts, the first interrupt asks to stop and the second ends at once."""
-
-    def first(_signal: int, _frame: FrameType | None) -> None:
-        print("\nfinishing what is in flight; interrupt again to stop at once", file=sys.stderr)
-        control.stop()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def terminate(_signal: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    earlier = signal.signal(signal.SIGINT, first), signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, earlier[0])
-        signal.signal(signal.SIGTERM, earlier[1])

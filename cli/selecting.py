@@ -12,10 +12,10 @@ import yaml
 
 from polythink.cli.console import stdout_console
 from polythink.cli.exits import BAD_USAGE, exit_code, reported_errors
+from polythink.cli.interrupts import interrupts
 from polythink.cli.options import ArchiveOption, JobName, JsonOption, read_archive
 from polythink.cli.progress import ProgressView
 from polythink.cli.results import rich_table
-from polythink.cli.run import interrupts
 from polythink.jobs.control import Control
 from polythink.jobs.judging_job import wrong_with_judge
 from polythink.jobs.run import run_judges

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -17,6 +18,10 @@ from polythink.storage.rows import utc
 from polythink.storage.schema import BATCHES
 
 FOLDER = "batches"
+_RESULTS = """
+    SELECT status, error_type, cost_usd, epoch(finished_at) AS finished_at
+    FROM attempts JOIN entries USING (problem_id, arm_id, sample_index, attempt) WHERE job_id = ? AND lane = 'batch'
+"""
 
 
 class BatchLedger:
@@ -42,6 +47,32 @@ class BatchLedger:
     def next_number(self) -> int:
         return 1 + max(self._records, default=0)
 
+    def settle_kept(self) -> None:
+        """Settle batches whose every result is in `attempts`: a run was killed just before it. Journals have landed."""
+        for record in [each for each in self.open if each.state == "created"]:
+            results = self._results(record)
+            if len(results) == record.requests:
+                self.keep(
+                    record.settled(
+                        outcomes=Counter(map(_outcome, results)),
+                        cost_usd=sum(result["cost_usd"] or 0.0 for result in results),
+                        ended_at=max(result["finished_at"] for result in results),
+                    )
+                )
+
+    def _results(self, record: BatchRecord) -> list[dict[str, Any]]:
+        """The recorded attempts that the entries of a batch were."""
+        columns = {
+            "problem_id": [entry.key.problem_id for entry in record.entries],
+            "arm_id": [entry.key.arm_id for entry in record.entries],
+            "sample_index": [entry.key.sample_index for entry in record.entries],
+            "attempt": [entry.number for entry in record.entries],
+        }
+        with self._archive.connect(_RESULTS) as connection:
+            connection.register("entries", pa.table(columns))
+            found: list[dict[str, Any]] = connection.sql(_RESULTS, params=[self._job_id]).to_arrow_table().to_pylist()
+            return found
+
     def keep(self, record: BatchRecord) -> BatchRecord:
         """Make a record durable, and visible in the table `batches`. Raises ArchiveError and LeaseLostError."""
         self._lease.check()
@@ -49,6 +80,14 @@ class BatchLedger:
         self._records[record.number] = record
         self._archive.replace_part(BATCHES, self._job_id, f"{record.number:06d}", _row(record))
         return record
+
+
+def _outcome(result: Mapping[str, Any]) -> str:
+    """As the API called the result."""
+    if result["status"] == "complete":
+        return "succeeded"
+    unprocessed = str(result["error_type"]).removeprefix("batch_")
+    return unprocessed if unprocessed in ("canceled", "expired") else "errored"
 
 
 def _slim(record: BatchRecord) -> dict[str, Any]:

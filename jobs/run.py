@@ -23,7 +23,9 @@ from polythink.jobs.batch_ledger import BatchLedger
 from polythink.jobs.cluster import cluster, default_workers
 from polythink.jobs.control import Control
 from polythink.jobs.crew import Crew
+from polythink.jobs.estimate import pilot_ordinals
 from polythink.jobs.graders import job_grader
+from polythink.jobs.grid import Ordinals
 from polythink.jobs.judging import judging_rounds
 from polythink.jobs.keeper import Keeper, Reader
 from polythink.jobs.liveness import SUBMISSION_VARIABLE
@@ -52,6 +54,7 @@ def run_job(
     patience_s: float = PATIENCE_S,
     outage_s: float = OUTAGE_S,
     force: bool = False,
+    pilot: int | None = None,
 ) -> JobState:
     """Run a stored job until nothing is owed, it is asked to stop, or it cannot go on; then select.
 
@@ -59,7 +62,9 @@ def run_job(
     none of which has ever answered; `outage_s`, how many it waits for one that has gone out of service. The returned
     state is also in the archive: `done`, or `stopped`, `interrupted`, `cancelled` with the reason.
 
-    `force` takes the job from whoever runs it. Raises JobChangedError if the job's samples were imported, JobBusyError
+    `force` takes the job from whoever runs it. A `pilot` sends about so many samples, of all arms alike, and stops.
+
+    Raises JobChangedError if the job's samples were imported, JobBusyError
     if another process runs it, LeaseLostError once one has taken it from this, ArchiveError if the archive cannot be
     written, ClusterError if Ray cannot be reached or its workers keep failing, EndpointError if an endpoint of the
     batch lane refuses the job or cannot be reached; the archive is whole then too.
@@ -74,7 +79,7 @@ def run_job(
 
     with archive.lock(work.job_id, force=force) as lease, job_grader(archive, work) as grader:
         reader = Reader(work.problems_by_id, work.job.answer.rule(), grader)
-        run = _Run(archive, work, reader, lease, control, tell, address, patience_s, outage_s)
+        run = _Run(archive, work, reader, lease, control, tell, address, patience_s, outage_s, pilot)
         started = _started(archive, work)
         tell(started)
         try:
@@ -135,20 +140,30 @@ class _Run:
     address: str | None
     patience_s: float
     outage_s: float
+    pilot: int | None
 
     def from_start(self, started: JobState) -> JobState:
         """The whole run; returns the last state."""
         warnings = self._land_leftovers()
-        where = standing(self.archive, self.work, replace(started, warnings=warnings))
+        if self.work.job.lane == "batch":
+            BatchLedger(self.archive, self.work.job_id, self.lease).settle_kept()
+        only = None if self.pilot is None else self._pilot_ordinals(self.pilot)
+        where = standing(self.archive, self.work, replace(started, warnings=warnings), only)
         if where.scheduler.is_finished:
             where.state = replace(where.state, status="done", reason=None)
         else:
             self.tell(where.state)
             self._sample(where)
+        if where.state.status == "done" and where.state.done < where.state.total:
+            where.state = replace(where.state, status="stopped", reason="the pilot is in; resume the job to go on")
         if where.state.status == "done":
             where.state = self._judge(where.state)
         select_anew(self.archive, self.work)
         return replace(where.state, updated_at=time.time())
+
+    def _pilot_ordinals(self, wanted: int) -> Ordinals:
+        job = self.work.job
+        return pilot_ordinals(len(self.work.problems), len(self.work.arms), job.samples, wanted, job.seed)
 
     def _judge(self, done: JobState) -> JobState:
         """Ask the judges that the job names; returns how it stands then."""

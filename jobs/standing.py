@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from polythink.jobs.grid import DoneSet, Grid
+from polythink.jobs.grid import DoneSet, Grid, Ordinals
 from polythink.jobs.purse import Purse
 from polythink.jobs.scheduler import Scheduler
 from polythink.jobs.workload import Workload
@@ -50,13 +50,16 @@ class Standing:
     simulated: bool | None  # whether a simulator made the kept traces; None while nothing says so
 
 
-def standing(archive: Archive, work: Workload, state: JobState) -> Standing:
-    """Count done samples, attempts and money. Journals must have landed."""
+def standing(archive: Archive, work: Workload, state: JobState, only: Ordinals | None = None) -> Standing:
+    """Count done samples, attempts and money. Journals must have landed. Of the rest, `only` some may be owed."""
     grid = Grid([p.problem_id for p in work.problems], [arm.arm_id for arm in work.arms], work.job.samples)
     done = DoneSet(len(grid))
     shape = [len(work.problems), len(work.arms), work.job_id, work.job.samples]
     new = done.add_all(archive.sql(_DONE, shape)["ordinal"].to_numpy())
     per_arm = np.bincount(new % len(work.arms), minlength=len(work.arms)).tolist()
+    finished = len(done)
+    if only is not None:
+        done.add_all(np.setdiff1d(np.arange(len(grid)), only))
     totals = archive.sql(_TOTALS, [work.job_id]).to_pylist()[0]
     scheduler = Scheduler(
         grid,
@@ -71,7 +74,7 @@ def standing(archive: Archive, work: Workload, state: JobState) -> Standing:
     return Standing(
         scheduler=scheduler,
         purse=Purse(cap_usd=_cap_usd(archive, work), settled_usd=totals["spent_usd"]),
-        state=replace(state, total=len(grid), done=len(done), arms=arms, **totals),
+        state=replace(state, total=len(grid), done=finished, arms=arms, **totals),
         simulated=_simulated(archive, work.job_id),
     )
 

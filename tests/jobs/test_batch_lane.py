@@ -18,6 +18,7 @@ from polythink.jobs import batch_book, batch_crew, batch_packing
 from polythink.jobs.control import Control, request_cancel
 from polythink.jobs.load import load_job
 from polythink.jobs.run import run_job
+from polythink.jobs.verify import verify_job
 from polythink.jobs.workload import recall, store
 from polythink.simulator.process import SimulatorProcess
 from polythink.storage.archive import Archive
@@ -51,6 +52,8 @@ def plan(folder: Path, *faults: dict[str, Any]) -> str:
 def billed_once(archive: Archive, base_url: str, samples: int) -> None:
     """Every sample has one trace, and the simulator served and billed each exactly once."""
     assert one_row(archive, EXACTLY_ONCE) == {"rows": samples, "samples": samples, "failed": 0}
+    assert one_row(archive, "SELECT count(*) AS n FROM batches WHERE state IN ('intended', 'created')") == {"n": 0}
+    assert [audit.differences for audit in verify_job(archive, archive.job_ids()[-1])] == [()]
     served = meter(base_url)
     assert served["requests"] == samples
     assert {tally["requests"] for tally in served["samples"].values()} == {1}
