@@ -79,6 +79,11 @@ class BatchCrew:
         self._silent_since: float | None = None
         self._is_cancelled = False
 
+    @property
+    def has_ledger(self) -> bool:
+        """Batches have records of their own."""
+        return True
+
     def room(self) -> dict[str, int]:
         """How many tasks of each pool may be drawn now. Small batches wait until the others of their pool are in."""
         busy = {each.pool for each in self._open}

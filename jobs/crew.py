@@ -117,6 +117,11 @@ class Crew:
         self._members = [self._start() for _ in range(workers)]
         self._ward: _Member | None = None  # one more worker, for samples whose worker died
 
+    @property
+    def has_ledger(self) -> bool:
+        """What its workers send, the run must have put on record."""
+        return False
+
     def room(self) -> dict[str, int]:
         """How many tasks of each pool the workers can take now."""
         names = [pool.name for pool in self._pools if pool.name not in self._left_out]

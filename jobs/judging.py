@@ -25,7 +25,7 @@ _TEXTS = """
     FROM traces JOIN needed USING (problem_id, arm_id, sample_index) WHERE job_id = ?
 """
 _SPENT = """
-    SELECT coalesce(sum(cost_usd), 0.0) AS usd FROM attempts JOIN jobs USING (job_id)
+    SELECT coalesce(sum(cost_usd), 0.0) + coalesce(sum(reserved_usd), 0.0) AS usd FROM attempts JOIN jobs USING (job_id)
     WHERE (job_id = $1 OR parent_job_id = $1) AND job_id <> $2
 """
 _QUESTIONS = ("question", "problem", "prompt")  # of an imported problem, whose template is not known

@@ -1,4 +1,4 @@
-"""Keeping what came back: journal first, Parquet in the background."""
+"""Keeping what is sent and what came back: journal first, Parquet in the background."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from polythink.records import AnswerRule, Attempt, Problem, Reading
+from polythink.jobs.intents import unknown_end
+from polythink.records import AnswerRule, Attempt, Intent, Problem, Reading, Recall, SampleKey
 from polythink.selectors.grading import FinishedText, Grader, read_and_grade
 from polythink.storage import landing
 from polythink.storage.archive import Archive
-from polythink.storage.journal import Segment
+from polythink.storage.journal import Record, Segment
 from polythink.storage.lease import Lease
 from polythink.storage.rows import text_of
 from polythink.storage.segments import Journal, SegmentRef, Writer
@@ -53,23 +54,34 @@ class Keeper:
         self._writer: Writer | None = None
         self._opened_at = 0.0
         self._window_s = WINDOW_S if archive.is_remote else 0.0
-        self._waiting: list[Attempt] = []  # not yet durable
+        self._waiting: list[Record] = []  # not yet durable
+        self._open: dict[tuple[SampleKey, int], Intent] = {}  # whose end is not durable
         self._flushed_at = 0.0
         self._landings: dict[SegmentRef, Future[Segment]] = {}
         self.warnings: tuple[str, ...] = ()  # about segments that were damaged
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="landing")
 
-    def keep(self, attempts: Sequence[Attempt]) -> list[Attempt]:
-        """Take attempts in; returns those, of this call or earlier ones, that have become durable.
+    @property
+    def is_prompt(self) -> bool:
+        """Whether what is kept now becomes durable at once."""
+        return time.monotonic() - self._flushed_at >= self._window_s
+
+    def recall(self, key: SampleKey, number: int) -> None:
+        """A request was not sent after all. Durable with what is kept next."""
+        if (key, number) in self._open:
+            self._waiting.append(Recall(key=key, number=number))
+
+    def keep(self, records: Sequence[Attempt | Intent]) -> list[Attempt]:
+        """Take records in; returns the attempts, of this call or earlier ones, that have become durable.
 
         On an object store what comes within a second is written together. Raises ArchiveError, of the journal or of an
         earlier landing, and LeaseLostError.
         """
-        self._waiting += attempts
-        return self.flush() if time.monotonic() - self._flushed_at >= self._window_s else []
+        self._waiting += records
+        return self.flush() if self.is_prompt else []
 
     def flush(self) -> list[Attempt]:
-        """Make all that waits durable and return it. Raises ArchiveError and LeaseLostError."""
+        """Make all that waits durable and return the attempts of it. Raises ArchiveError and LeaseLostError."""
         if not self._waiting:
             return []
         if self._writer is None:
@@ -78,7 +90,12 @@ class Keeper:
         self._writer.append(self._waiting)
         self._flushed_at = time.monotonic()
         kept, self._waiting = self._waiting, []
-        return kept
+        for record in kept:
+            if isinstance(record, Intent):
+                self._open[record.key, record.number] = record
+            else:
+                self._open.pop((record.key, record.number), None)
+        return [record for record in kept if isinstance(record, Attempt)]
 
     def roll(self) -> None:
         """See that the job is still ours, close the segment if it is full or old enough, and see to landings.
@@ -87,13 +104,21 @@ class Keeper:
         """
         self._lease.check()
         if self._writer is not None and self._is_ripe(self._writer):
-            self._close_segment()
+            self._close_segment(carry=True)
         for ref in [ref for ref, landed in self._landings.items() if landed.done()]:
             self._note(ref)
 
     def close(self) -> None:
-        """Make durable what waits, and land everything. Raises ArchiveError and LeaseLostError."""
+        """Make durable what waits, and land everything. Raises ArchiveError and LeaseLostError.
+
+        What is still with workers is lost: the run broke off.
+        """
         try:
+            self.flush()
+            now = time.time()
+            self._waiting += [
+                unknown_end(each, "the run broke off before its reply", now) for each in self._open.values()
+            ]
             self.flush()
         finally:
             self._close_segment()
@@ -107,12 +132,17 @@ class Keeper:
             self.warnings += (warning,)
 
     def _is_ripe(self, writer: Writer) -> bool:
-        return writer.records >= SEGMENT_RECORDS or time.monotonic() - self._opened_at >= SEGMENT_S
+        return writer.attempts >= SEGMENT_RECORDS or time.monotonic() - self._opened_at >= SEGMENT_S
 
-    def _close_segment(self) -> None:
-        if self._writer is None:
+    def _close_segment(self, *, carry: bool = False) -> None:
+        """Land the segment; open intents go on in the next one, before this one can be gone."""
+        closed, self._writer = self._writer, None
+        if closed is None:
             return
-        self._writer.close()
-        ref = self._writer.ref
-        self._landings[ref] = self._thread.submit(landing.land, self._archive, self._job_id, ref, self._reader.read)
-        self._writer = None
+        closed.close()
+        if carry and self._open:
+            self._writer, self._opened_at = self._journal.begin(), time.monotonic()
+            self._writer.append(list(self._open.values()))
+        self._landings[closed.ref] = self._thread.submit(
+            landing.land, self._archive, self._job_id, closed.ref, self._reader.read
+        )

@@ -21,6 +21,11 @@ class Purse:
         self.settled_usd = settled_usd
         self._reserved_usd = 0.0
 
+    @property
+    def reserved_usd(self) -> float:
+        """Set aside for what is in flight, and for what was sent and whose cost nobody knows."""
+        return self._reserved_usd
+
     def reserve(self, worst_case: float) -> bool:
         """Set the worst case of one request aside; False if the cap leaves no room for it."""
         if self.cap_usd is not None:
@@ -31,7 +36,7 @@ class Purse:
         return True
 
     def hold(self, worst_case: float) -> None:
-        """Set aside what an earlier run has sent already, whatever the cap says now."""
+        """Set aside what was sent already, whatever the cap says now."""
         self._reserved_usd += worst_case
 
     def settle(self, *, reserved: float, actual: float) -> None:

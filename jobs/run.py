@@ -26,6 +26,7 @@ from polythink.jobs.crew import Crew
 from polythink.jobs.estimate import pilot_ordinals
 from polythink.jobs.graders import job_grader
 from polythink.jobs.grid import Ordinals
+from polythink.jobs.intents import leftovers
 from polythink.jobs.judging import judging_rounds
 from polythink.jobs.keeper import Keeper, Reader
 from polythink.jobs.liveness import SUBMISSION_VARIABLE
@@ -40,7 +41,6 @@ from polythink.selectors.registry import SelectorConfig, parse_selector
 from polythink.storage import landing
 from polythink.storage.archive import Archive
 from polythink.storage.lease import Lease
-from polythink.storage.segments import segments
 from polythink.storage.state import JobState, Status
 
 
@@ -188,7 +188,7 @@ class _Run:
     def _land_leftovers(self) -> tuple[str, ...]:
         """Land what an earlier run left; returns what is to be said of it."""
         warnings = []
-        for ref in segments(self.archive, self.work.job_id):
+        for ref in leftovers(self.archive, self.work.job_id, time.time()):
             segment = landing.land(self.archive, self.work.job_id, ref, self.reader.read)
             warnings.append(landing.damage(self.archive, ref, segment))
         return tuple(filter(None, warnings))

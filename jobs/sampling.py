@@ -9,13 +9,14 @@ from typing import Protocol
 
 from polythink.jobs.control import Control
 from polythink.jobs.crew import APART, Loss, News
+from polythink.jobs.intents import intent_of
 from polythink.jobs.keeper import Keeper
 from polythink.jobs.origin import is_simulated, mixture, set_apart
 from polythink.jobs.requests import Requests
 from polythink.jobs.scheduler import Due
 from polythink.jobs.standing import Standing
 from polythink.jobs.suspects import died, lost
-from polythink.records import Attempt
+from polythink.records import Attempt, Intent
 from polythink.storage.state import ArmProgress, JobState, Status
 from polythink.workers.tasks import Result, Task
 
@@ -27,6 +28,11 @@ PATIENCE_S = 30.0  # seconds without any reply before the run gives up on its en
 
 class Lane(Protocol):
     """Who takes tasks to the API and brings results back, for the run's one thread."""
+
+    @property
+    def has_ledger(self) -> bool:
+        """Whether it puts on record by itself what it is about to send."""
+        ...
 
     def room(self) -> dict[str, int]:
         """How many tasks of each limit pool it can take now."""
@@ -72,6 +78,7 @@ class Sampling:
         self._tell = tell
         self._patience_s = patience_s
         self._outage_s = outage_s
+        self._arrived: list[Attempt] = []  # not yet handed to the keeper
         self._left_out: set[str] = set()  # endpoints
         self._out_since: float | None = None  # when the first probe of an outage failed
         self._told_at = 0.0
@@ -83,13 +90,11 @@ class Sampling:
         """Run to the end. Raises ArchiveError or ClusterError where the run cannot go on."""
         while not self._scheduler.is_finished and not (self._ending and self._scheduler.out == 0):
             self._heed_control()
-            if self._ending is None:
-                self._feed()
+            self._keep_and_send(self._draw() if self._ending is None else [])
             self._take_in()
             self._keeper.roll()
             self._report()
-        for attempt in self._keeper.flush():
-            self._count(attempt)
+        self._keep([], at_once=True)
         status, reason = self._ending or ("done", None)
         if self._scheduler.is_finished:
             status, reason = "done", None
@@ -109,9 +114,13 @@ class Sampling:
             case "cancelled":
                 self.end("cancelled", "cancelled; resume it to go on")
 
-    def _feed(self) -> None:
+    def _draw(self) -> list[tuple[str, list[Task]]]:
+        """What is due and affordable, by pool."""
+        if not (self._crew.has_ledger or self._keeper.is_prompt):
+            return []  # what is drawn must become durable before it is sent
         now = time.time()
-        sent = is_short = False
+        is_short = False
+        drawn: list[tuple[str, list[Task]]] = []
         for pool, room in self._crew.room().items():
             if pool == APART:
                 tasks, is_complete = self._suspects(room, now)
@@ -119,10 +128,26 @@ class Sampling:
                 tasks, is_complete = self._affordable(pool, room, now)
             is_short = is_short or not is_complete
             if tasks:
-                self._crew.send(pool, tasks)
-                sent = True
-        if is_short and not sent:
+                drawn.append((pool, tasks))
+        if is_short and not drawn:
             self._note_cap()
+        return drawn
+
+    def _keep_and_send(self, drawn: Sequence[tuple[str, list[Task]]]) -> None:
+        """In one write, the results that have arrived and what is about to be sent; then it is."""
+        tasks = [] if self._crew.has_ledger else [task for _, tasks in drawn for task in tasks]
+        now = time.time()
+        self._keep([intent_of(task, self._requests.worst_case_usd(task.key), now) for task in tasks])
+        for pool, tasks in drawn:
+            self._crew.send(pool, tasks)
+
+    def _keep(self, intents: Sequence[Intent], *, at_once: bool = False) -> None:
+        arrived, self._arrived = self._arrived, []
+        durable = self._keeper.keep([*arrived, *intents])
+        if at_once:
+            durable += self._keeper.flush()
+        for attempt in durable:
+            self._count(attempt)
 
     def _affordable(self, pool: str, most: int, now: float) -> tuple[list[Task], bool]:
         """Tasks that are due and may go to a pool, and whether the cap had room for all of them."""
@@ -156,7 +181,9 @@ class Sampling:
         """The cap is reached for good only when nothing in flight can still give money back."""
         if self._scheduler.out == 0:
             cap, spent = self._purse.cap_usd or 0.0, self._purse.settled_usd
-            room = f"the cap of ${cap:,.2f} leaves no room for another request (${spent:,.4f} spent)"
+            held = self._purse.reserved_usd
+            unknown = f", up to ${held:,.4f} held for requests whose end was not seen" if held > 0 else ""
+            room = f"the cap of ${cap:,.2f} leaves no room for another request (${spent:,.4f} spent{unknown})"
             reason = f"{room}; raise cap.usd to go on"
             self.end("stopped", reason)
 
@@ -164,15 +191,12 @@ class Sampling:
         news = self._crew.news()
         for key in news.begun:
             self._scheduler.begun(key)
-        kept = [attempt for result in news.results if (attempt := self._settle(result))]
+        self._arrived += [attempt for result in news.results if (attempt := self._settle(result))]
         for task in news.returned:
             self._put_back(task)
-        kept += [attempt for loss in news.losses for attempt in self._lose(loss)]
-        durable = self._keeper.keep(kept)
+        self._arrived += [attempt for loss in news.losses for attempt in self._lose(loss)]
         if news.at_once:
-            durable += self._keeper.flush()
-        for attempt in durable:
-            self._count(attempt)
+            self._keep([], at_once=True)
 
     def _lose(self, loss: Loss) -> list[Attempt]:
         """A worker died. What its requests may have cost is not known, so it stays reserved.
@@ -182,17 +206,20 @@ class Sampling:
         now = time.time()
         deaths = self._scheduler.lose([task.key for task in loss.tasks], loss.death)
         if not deaths:
-            return [lost(task, loss.death, now) for task in loss.tasks]
+            return [lost(task, loss.death, now, self._requests.worst_case_usd(task.key)) for task in loss.tasks]
         (task,) = loss.tasks
-        attempt = self._judge(died(task, deaths, now))
+        attempt = self._judge(died(task, deaths, now, self._requests.worst_case_usd(task.key)))
         return [attempt] if attempt else []
 
     def _settle(self, result: Result) -> Attempt | None:
         attempt, failure = result.attempt, result.failure
         cost = attempt.cost_usd or 0.0
         worst = self._requests.worst_case_usd(attempt.key)
-        was_cut = failure is not None and attempt.message_id is not None  # its true cost is not known
-        self._purse.settle(reserved=cost if was_cut else worst, actual=cost)
+        if failure is not None and attempt.message_id is not None:  # a cut stream, whose true cost is not known
+            result = replace(result, attempt=replace(attempt, reserved_usd=max(0.0, worst - cost)))
+            self._purse.settle(reserved=cost, actual=cost)
+        else:
+            self._purse.settle(reserved=worst, actual=cost)
         self._note_outage(result)
         if failure is None or not failure.unreachable:
             self._was_answered = True
@@ -246,6 +273,7 @@ class Sampling:
 
     def _put_back(self, task: Task) -> None:
         self._scheduler.put_back_key(task.key)
+        self._keeper.recall(task.key, task.number)
         self._purse.settle(reserved=self._requests.worst_case_usd(task.key), actual=0.0)
 
     def _count(self, attempt: Attempt) -> None:

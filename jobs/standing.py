@@ -28,11 +28,13 @@ _TRIED = """
 """
 _TOTALS = """
     SELECT count(*) FILTER (status = 'failed') AS failed, count(*) FILTER (status = 'retry') AS retries,
-        coalesce(sum(cost_usd), 0.0) AS spent_usd, coalesce(sum(output_tokens), 0)::BIGINT AS output_tokens
+        coalesce(sum(cost_usd), 0.0) AS spent_usd, coalesce(sum(output_tokens), 0)::BIGINT AS output_tokens,
+        coalesce(sum(reserved_usd), 0.0) AS held_usd
     FROM attempts WHERE job_id = ?
 """
 _JUDGES = """
-    SELECT coalesce(sum(cost_usd), 0.0) AS usd FROM attempts JOIN jobs USING (job_id) WHERE parent_job_id = ?
+    SELECT coalesce(sum(cost_usd), 0.0) + coalesce(sum(reserved_usd), 0.0) AS usd
+    FROM attempts JOIN jobs USING (job_id) WHERE parent_job_id = ?
 """
 _ORIGINS = """
     SELECT DISTINCT simulated FROM attempts
@@ -61,6 +63,8 @@ def standing(archive: Archive, work: Workload, state: JobState, only: Ordinals |
     if only is not None:
         done.add_all(np.setdiff1d(np.arange(len(grid)), only))
     totals = archive.sql(_TOTALS, [work.job_id]).to_pylist()[0]
+    purse = Purse(cap_usd=_cap_usd(archive, work), settled_usd=totals["spent_usd"])
+    purse.hold(totals.pop("held_usd"))
     scheduler = Scheduler(
         grid,
         done,
@@ -73,14 +77,14 @@ def standing(archive: Archive, work: Workload, state: JobState, only: Ordinals |
     }
     return Standing(
         scheduler=scheduler,
-        purse=Purse(cap_usd=_cap_usd(archive, work), settled_usd=totals["spent_usd"]),
+        purse=purse,
         state=replace(state, total=len(grid), done=finished, arms=arms, **totals),
         simulated=_simulated(archive, work.job_id),
     )
 
 
 def _cap_usd(archive: Archive, work: Workload) -> float | None:
-    """The job's cap, less what its judges have spent of it."""
+    """The job's cap, less what its judges have spent of it, or may have."""
     if work.job.cap is None:
         return None
     spent: float = archive.sql(_JUDGES, [work.job_id]).to_pylist()[0]["usd"]

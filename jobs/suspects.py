@@ -64,19 +64,19 @@ class Suspects:
         return ()
 
 
-def died(task: Task, deaths: Sequence[str], now: float) -> Result:
+def died(task: Task, deaths: Sequence[str], now: float, worst_usd: float) -> Result:
     """The end of a sample that is to blame for the death of its workers, at `now` (Unix seconds)."""
     message = f"its workers died, twice with no other sample: {'; '.join(deaths)}"
-    attempt = _unanswered(task, "failed", message, now)
+    attempt = _unanswered(task, "failed", message, now, worst_usd)
     return Result(attempt=attempt, failure=Failure(disposition="give_up", error_type=WORKER_DIED, message=message))
 
 
-def lost(task: Task, death: str, now: float) -> Attempt:
+def lost(task: Task, death: str, now: float, worst_usd: float) -> Attempt:
     """A request that a dead worker held: whether it was sent, and what it was billed, nobody can say."""
-    return _unanswered(task, "lost", f"its worker died: {death}", now)
+    return _unanswered(task, "lost", f"its worker died: {death}", now, worst_usd)
 
 
-def _unanswered(task: Task, status: AttemptStatus, message: str, now: float) -> Attempt:
+def _unanswered(task: Task, status: AttemptStatus, message: str, now: float, worst_usd: float) -> Attempt:
     return Attempt(
         key=task.key,
         number=task.number,
@@ -86,6 +86,7 @@ def _unanswered(task: Task, status: AttemptStatus, message: str, now: float) -> 
         queued_at=task.queued_at,
         started_at=task.queued_at,
         finished_at=now,
+        reserved_usd=worst_usd,
         error_type=WORKER_DIED,
         error_message=message,
     )

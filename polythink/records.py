@@ -116,7 +116,8 @@ class Attempt:
     content: str = "[]"  # JSON array of content blocks, verbatim; what had arrived if the stream was cut
     stop_reason: str | None = None
     usage: Usage = field(default_factory=Usage)
-    cost_usd: float | None = None  # None: no price is known for the model
+    cost_usd: float | None = None  # None: no price is known for the model, or nobody knows what was billed
+    reserved_usd: float | None = None  # what it may have cost beyond that, where its end was not seen
     model: str | None = None  # as returned by the server
     request_id: str | None = None
     message_id: str | None = None
@@ -128,6 +129,25 @@ class Attempt:
     @property
     def is_final(self) -> bool:
         return self.status in ("complete", "failed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """A request that may be sent from now on. Durable before it is; an attempt of the same key and number ends it."""
+
+    key: SampleKey
+    number: int  # of the attempt, from 1
+    endpoint: str  # the endpoint's name in the job
+    reserved_usd: float  # what it can cost at most
+    at: float  # Unix seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recall:
+    """The end of an intent whose request was not sent."""
+
+    key: SampleKey
+    number: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

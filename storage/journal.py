@@ -1,7 +1,8 @@
-"""The journal: where a finished request becomes durable, before it counts.
+"""The journal: where a request becomes durable before it is sent, and its result before it counts.
 
-One attempt per line: eight hex digits of CRC-32, a space, JSON, a newline. A crash can only
-tear the last line; a torn or damaged line is reported and skipped, and its sample is simply owed again.
+One record per line: eight hex digits of CRC-32, a space, JSON, a newline. A record is an attempt, an intent or its
+recall. A crash can only tear the last line; a torn or damaged line is reported and skipped, and its sample is simply
+owed again.
 """
 
 from __future__ import annotations
@@ -10,24 +11,31 @@ import json
 import os
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from polythink.errors import LeaseLostError
-from polythink.records import Attempt, SampleKey, Usage
+from polythink.records import Attempt, Intent, Recall, SampleKey, Usage
 from polythink.storage.files import refusal, sync_folder
 
+Record = Attempt | Intent | Recall
 
-def encode(attempt: Attempt) -> bytes:
+
+def encode(record: Record) -> bytes:
     """One journal line."""
-    payload = json.dumps(asdict(attempt), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    match record:
+        case Attempt():
+            fields: dict[str, Any] = asdict(record)
+        case _:
+            fields = {type(record).__name__.lower(): astuple(record)}
+    payload = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
     return b"%08x %s\n" % (zlib.crc32(payload), payload)
 
 
-def decode(line: bytes) -> Attempt | None:
-    """The attempt on a line, or None if the line is torn or damaged.
+def decode(line: bytes) -> Record | None:
+    """The record on a line, or None if the line is torn or damaged.
 
     >>> decode(b"00000000 {}") is None
     True
@@ -36,8 +44,18 @@ def decode(line: bytes) -> Attempt | None:
     if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(payload):
         return None
     fields: dict[str, Any] = json.loads(payload.decode("utf-8", "surrogatepass"))
+    if values := fields.get("intent"):
+        key, number, endpoint, reserved_usd, at = values
+        return Intent(key=_key(key), number=number, endpoint=endpoint, reserved_usd=reserved_usd, at=at)
+    if values := fields.get("recall"):
+        return Recall(key=_key(values[0]), number=values[1])
     key, usage = SampleKey(**fields.pop("key")), Usage(**fields.pop("usage"))
     return Attempt(key=key, usage=usage, **fields)
+
+
+def _key(values: Sequence[Any]) -> SampleKey:
+    problem_id, arm_id, sample_index = values
+    return SampleKey(problem_id=problem_id, arm_id=arm_id, sample_index=sample_index)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,13 +64,30 @@ class Segment:
 
     attempts: tuple[Attempt, ...]
     damaged: int  # lines that could not be read
+    intents: tuple[Intent, ...] = ()
+    recalls: tuple[Recall, ...] = ()
 
 
 def read_segment(blocks: Iterable[bytes]) -> Segment:
     """Read the blocks of lines of a segment, skipping damaged lines. Only the last line of a block can be torn."""
     decoded = [decode(line) for block in blocks for line in BytesIO(block)]
-    attempts = tuple(attempt for attempt in decoded if attempt is not None)
-    return Segment(attempts=attempts, damaged=len(decoded) - len(attempts))
+    return Segment(
+        attempts=tuple(record for record in decoded if isinstance(record, Attempt)),
+        damaged=decoded.count(None),
+        intents=tuple(record for record in decoded if isinstance(record, Intent)),
+        recalls=tuple(record for record in decoded if isinstance(record, Recall)),
+    )
+
+
+def open_intents(segments: Iterable[Segment]) -> list[Intent]:
+    """The intents whose end none of these segments tells, each once: their requests may have been sent."""
+    intents: dict[tuple[SampleKey, int], Intent] = {}
+    ended: set[tuple[SampleKey, int]] = set()
+    for segment in segments:
+        intents |= {(intent.key, intent.number): intent for intent in segment.intents}
+        ended |= {(attempt.key, attempt.number) for attempt in segment.attempts}
+        ended |= {(recall.key, recall.number) for recall in segment.recalls}
+    return [intent for name, intent in intents.items() if name not in ended]
 
 
 class JournalWriter:
@@ -60,7 +95,7 @@ class JournalWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.records = 0
+        self.attempts = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("xb", buffering=0)
@@ -71,9 +106,9 @@ class JournalWriter:
             raise refusal("start journal", path, error) from error
         self._durable_bytes = 0
 
-    def append(self, attempts: Sequence[Attempt]) -> None:
-        """Write and fsync. Raises ArchiveError if the disk refuses; then none of `attempts` is in the journal."""
-        block = b"".join(map(encode, attempts))
+    def append(self, records: Sequence[Record]) -> None:
+        """Write and fsync. Raises ArchiveError if the disk refuses; then none of `records` is in the journal."""
+        block = b"".join(map(encode, records))
         try:
             self._write_all(block)
             os.fsync(self._file.fileno())
@@ -81,7 +116,7 @@ class JournalWriter:
             self._cut_back()
             raise refusal("write journal", self.path, error) from error
         self._durable_bytes += len(block)
-        self.records += len(attempts)
+        self.attempts += count_attempts(records)
 
     def close(self) -> None:
         self._file.close()
@@ -98,6 +133,10 @@ class JournalWriter:
             self._file.seek(self._durable_bytes)
         except OSError:  # the disk is gone; the reader skips the torn line
             return
+
+
+def count_attempts(records: Iterable[Record]) -> int:
+    return sum(isinstance(record, Attempt) for record in records)
 
 
 def final_attempts(attempts: Iterable[Attempt]) -> list[Attempt]:

@@ -104,6 +104,7 @@ def _attempt_row(job_id: str, attempt: Attempt) -> dict[str, Any]:
         **_shared(job_id, attempt),
         "attempt": attempt.number,
         "status": attempt.status,
+        "reserved_usd": attempt.reserved_usd,
         "http_status": attempt.http_status,
         "partial_content": partial,
     }

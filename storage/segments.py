@@ -21,8 +21,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Protocol
 
 from polythink.errors import LeaseLostError
-from polythink.records import Attempt
-from polythink.storage.journal import JournalWriter, encode
+from polythink.storage.journal import JournalWriter, Record, count_attempts, encode
 from polythink.storage.part_names import span
 from polythink.storage.store import Store
 
@@ -45,12 +44,12 @@ class SegmentRef:
 class Writer(Protocol):
     """Writes one segment."""
 
-    records: int  # attempts so far
+    attempts: int  # so far
 
     @property
     def ref(self) -> SegmentRef: ...
 
-    def append(self, attempts: Sequence[Attempt]) -> None:
+    def append(self, records: Sequence[Record]) -> None:
         """Durable when it returns. Raises ArchiveError, and LeaseLostError if another process owns the job now."""
         ...
 
@@ -98,16 +97,16 @@ class _RemoteWriter:
         self._journal = journal
         self._name = f"{number:06d}"
         self._entries: list[str] = []
-        self.records = 0
+        self.attempts = 0
 
     @property
     def ref(self) -> SegmentRef:
         return SegmentRef(name=self._name, entries=tuple(self._entries))
 
-    def append(self, attempts: Sequence[Attempt]) -> None:
+    def append(self, records: Sequence[Record]) -> None:
         header = f"segment {self._name}\n".encode()
-        self._entries.append(self._journal.put(header + b"".join(map(encode, attempts))))
-        self.records += len(attempts)
+        self._entries.append(self._journal.put(header + b"".join(map(encode, records))))
+        self.attempts += count_attempts(records)
 
     def close(self) -> None:
         """Every append was whole."""

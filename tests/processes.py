@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+DEADLINE_S = 60.0  # for anything that is waited for
 LOOKS = 50  # the system's list of connections may miss one while others come and go
 
 
@@ -48,3 +51,10 @@ def owner_of(port: int, ancestor: int) -> int:
                 if any(os.readlink(handle) in inodes for handle in Path(f"/proc/{pid}/fd").iterdir()):
                     return pid
     raise LookupError(f"nobody holds port {port}")
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {DEADLINE_S} s: {what}"
+        time.sleep(0.1)

@@ -6,8 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,10 +14,10 @@ from polythink.jobs.load import load_job
 from polythink.jobs.workload import store
 from polythink.simulator.process import SimulatorProcess
 from polythink.storage.archive import Archive
+from tests.processes import wait_for
 from tests.running import EXACTLY_ONCE, job_file, meter, one_row
 
 TOTAL = 3 * 8
-DEADLINE_S = 90.0
 SOAK = (pytest.mark.soak, pytest.mark.timeout(3600))
 
 
@@ -28,13 +26,6 @@ def started(archive: Archive, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-
-
-def wait_for(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {DEADLINE_S} s: {what}"
-        time.sleep(0.1)
 
 
 @pytest.mark.parametrize("rounds", [2, pytest.param(50, marks=SOAK)])

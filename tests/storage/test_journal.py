@@ -111,7 +111,7 @@ def test_what_was_appended_is_there_in_order(tmp_path: Path) -> None:
     writer = JournalWriter(tmp_path / "journal" / "s.jsonl")
     writer.append([made(0), made(1)])
     writer.append([made(2)])
-    assert writer.records == 3
+    assert writer.attempts == 3
     assert read_segment([writer.path.read_bytes()]).attempts == (made(0), made(1), made(2)), "before it is closed, too"
     writer.close()
 
