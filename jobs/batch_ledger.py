@@ -18,6 +18,7 @@ from polythink.storage.rows import utc
 from polythink.storage.schema import BATCHES
 
 FOLDER = "batches"
+_TOLD = "SELECT number, state FROM batches WHERE job_id = ?"
 _RESULTS = """
     SELECT status, error_type, cost_usd, epoch(finished_at) AS finished_at
     FROM attempts JOIN entries USING (problem_id, arm_id, sample_index, attempt) WHERE job_id = ? AND lane = 'batch'
@@ -47,8 +48,15 @@ class BatchLedger:
     def next_number(self) -> int:
         return 1 + max(self._records, default=0)
 
-    def settle_kept(self) -> None:
-        """Settle batches whose every result is in `attempts`: a run was killed just before it. Journals have landed."""
+    def catch_up(self) -> None:
+        """Do what a run was killed just before. Journals have landed.
+
+        Batches whose every result is in `attempts` are settled, and the table tells what the records say.
+        """
+        told = {row["number"]: row["state"] for row in self._archive.sql(_TOLD, [self._job_id]).to_pylist()}
+        for record in self._records.values():
+            if told.get(record.number) != record.state:
+                self._tell(record)
         for record in [each for each in self.open if each.state == "created"]:
             results = self._results(record)
             if len(results) == record.requests:
@@ -78,8 +86,11 @@ class BatchLedger:
         self._lease.check()
         self._archive.write_text(self._job_id, f"{FOLDER}/{record.number:06d}.json", json.dumps(_slim(record)))
         self._records[record.number] = record
-        self._archive.replace_part(BATCHES, self._job_id, f"{record.number:06d}", _row(record))
+        self._tell(record)
         return record
+
+    def _tell(self, record: BatchRecord) -> None:
+        self._archive.replace_part(BATCHES, self._job_id, f"{record.number:06d}", _row(record))
 
 
 def _outcome(result: Mapping[str, Any]) -> str:

@@ -146,7 +146,7 @@ class _Run:
         """The whole run; returns the last state."""
         warnings = self._land_leftovers()
         if self.work.job.lane == "batch":
-            BatchLedger(self.archive, self.work.job_id, self.lease).settle_kept()
+            BatchLedger(self.archive, self.work.job_id, self.lease).catch_up()
         only = None if self.pilot is None else self._pilot_ordinals(self.pilot)
         where = standing(self.archive, self.work, replace(started, warnings=warnings), only)
         if where.scheduler.is_finished:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
-from aiohttp import web
+from aiohttp import ClientConnectionResetError, web
 
 from polythink import facts
 from polythink.simulator.aiohttp_exchange import AiohttpExchange
@@ -147,15 +148,15 @@ class _Face:
         lines = self._batches.result_lines(self._find_batch(request))
         headers = {"content-type": "application/x-jsonl", **request["headers"]}
         response: web.StreamResponse | None = None
-        for line in lines:
-            if response is None:
-                response = web.StreamResponse(headers=headers)
-                await response.prepare(request)
-            await response.write(line)
-        if response is None:
-            return web.Response(headers=headers)
-        await response.write_eof()
-        return response
+        with suppress(ClientConnectionResetError):  # who asked is gone
+            for line in lines:
+                if response is None:
+                    response = web.StreamResponse(headers=headers)
+                    await response.prepare(request)
+                await response.write(line)
+            if response is not None:
+                await response.write_eof()
+        return response or web.Response(headers=headers)
 
     def _arrive_at_batches(self, request: web.Request) -> Arrival:
         arrival = self._arrive(request)

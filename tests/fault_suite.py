@@ -1,0 +1,223 @@
+"""Kill -9 at named steps of the real command line, again and again, and what must be true in the end.
+
+`python -m tests.fault_suite 200 docs/faults.md` makes so many kills and writes the table.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from polythink.simulator.process import SimulatorProcess
+from polythink.storage.archive import Archive
+from tests.fault_point import Point, When
+from tests.running import EXACTLY_ONCE, job_file, meter
+from tests.s3 import FINE, Bucket, Fault, S3Server, environment
+
+ROOT = Path(__file__).parents[1]
+CONCURRENCY, SAMPLES, CAP_USD = 8, 12, 3.0
+KILLS_PER_JOB = 4
+TIMEOUT_S = 600.0
+_ALWAYS: Mapping[str, int] = {  # step -> how often it happens in a run
+    "write job": 2, "write part of problems": 1, "write part of arms": 1, "write state": 3, "write lease": 2,
+    "delete lease": 2, "write part of attempts": 2, "write part of traces": 2, "delete journal": 2,
+    "write part of selections": 1, "write part of curves": 3, "write part of comparisons": 2,
+}  # fmt: skip
+_BATCH: Mapping[str, int] = {
+    "write batches": 3, "write part of batches": 3, "batch create": 1, "batch look": 2, "batch results": 1,
+}  # fmt: skip
+STEPS: Mapping[str, Mapping[str, int]] = {
+    "live": {**_ALWAYS, "send to workers": 4, "hear from workers": 8},
+    "batch": {**_ALWAYS, **_BATCH},
+}
+_LOCAL: Mapping[str, int] = {"append to the journal": 6, "close the journal": 1}
+_REMOTE: Mapping[str, int] = {"write journal": 4}
+COMPACTING: Mapping[str, int] = {"write part of traces": 1, "write part of attempts": 1, "delete part of traces": 2}
+_NEVER_TORN = ("delete", "send", "hear", "batch ", "close")
+_ROWS = """
+    SELECT sample_id, count(*) AS n, count(*) FILTER (status = 'lost') AS lost
+    FROM attempts WHERE job_id = ? GROUP BY ALL
+"""
+
+
+@dataclass(slots=True)
+class Chain:
+    """One job, killed several times and brought to its end."""
+
+    lane: str
+    kills: list[Point] = field(default_factory=list)
+    starts: int = 0
+    samples: int = 0
+    served: int = 0  # requests, by the simulator's meter
+    billed_usd: float = 0.0
+    lost: int = 0  # rows of requests whose end was not seen
+
+
+def point(rng: random.Random, steps: Mapping[str, int], *, is_local: bool) -> Point:
+    """A point drawn from all steps alike."""
+    step = rng.choice(sorted(steps))
+    whens: list[When] = ["before", "after"]
+    if is_local and not step.startswith(_NEVER_TORN):
+        whens.append("torn")
+    return Point(step=step, when=rng.choice(whens), nth=rng.randint(1, steps[step]))
+
+
+def call(arguments: Sequence[str], where: Point | None = None) -> int:
+    """The command line in a process of its own; returns its exit code."""
+    program = ["-m", "polythink"] if where is None else ["-m", "tests.fault_point", str(where)]
+    ended = subprocess.run(
+        [sys.executable, *program, *arguments], cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, check=False,
+        timeout=TIMEOUT_S,
+    )  # fmt: skip
+    if where is None and ended.returncode not in (0, 3):
+        raise AssertionError(
+            f"{arguments} ended with {ended.returncode}: {(ended.stdout + ended.stderr).decode()[-4000:]}"
+        )
+    return ended.returncode
+
+
+def chain(folder: Path, root: str, base_url: str, *, lane: str, seed: int, kills: int, is_local: bool) -> Chain:
+    """Kill a job so often, at points by the seed, bring it to its end, and hold it to what is promised."""
+    rng, found = random.Random(f"{lane} {seed}"), Chain(lane)
+    name = f"{lane}-{seed}"
+    where = ["--archive", root]
+    path = job_file(
+        folder, base_url, name=name, lane=lane, samples=SAMPLES, concurrency=CONCURRENCY, cap={"usd": CAP_USD},
+        select=["majority"], prompt={"template": "{{ problem }} Put the answer in \\boxed{}."},
+        arms=[{"id": arm, "model": "claude-haiku-4-5", "reasoning": "none"} for arm in ("one", "other")],
+    )  # fmt: skip
+    steps = {**STEPS[lane], **(_LOCAL if is_local else _REMOTE)}
+    for _ in range(3 * kills):
+        if len(found.kills) == kills:
+            break
+        at = point(rng, steps, is_local=is_local)
+        found.starts += 1
+        code = call(["run", str(path), *where], at)
+        if code == -signal.SIGKILL:
+            found.kills.append(at)
+        elif code != 0:
+            raise AssertionError(f"{name} at {at} ended with {code}")
+    found.starts += 1
+    assert call(["run", str(path), *where]) == 0, f"{name} after {found.kills}"
+    _compact_under_fire(found, name, where, rng, is_local=is_local)
+    _check(found, Archive(root), name, base_url)
+    assert call(["verify", name, *where]) == 0
+    return found
+
+
+def _compact_under_fire(found: Chain, name: str, where: Sequence[str], rng: random.Random, *, is_local: bool) -> None:
+    at = point(rng, COMPACTING, is_local=is_local)
+    found.starts += 2
+    if call(["compact", name, *where], at) == -signal.SIGKILL:
+        found.kills.append(Point(step=f"compact: {at.step}", when=at.when, nth=at.nth))
+    assert call(["compact", name, *where]) == 0
+
+
+def _check(found: Chain, archive: Archive, name: str, base_url: str) -> None:
+    job_id = archive.resolve(name)
+    (row,) = archive.sql(f"{EXACTLY_ONCE} WHERE job_id = ?", [job_id]).to_pylist()
+    found.samples = 3 * 2 * SAMPLES
+    assert row == {"rows": found.samples, "samples": found.samples, "failed": 0}, f"{name} after {found.kills}: {row}"
+    account = meter(base_url)["samples"]
+    rows = {each["sample_id"]: each for each in archive.sql(_ROWS, [job_id]).to_pylist()}
+    served = {sample: account.get(sample, {"requests": 0, "cost_usd": 0.0}) for sample in rows}
+    found.served = sum(tally["requests"] for tally in served.values())
+    found.billed_usd = sum(tally["cost_usd"] for tally in served.values())
+    found.lost = sum(each["lost"] for each in rows.values())
+    most = found.samples if found.lane == "batch" else found.samples + len(found.kills) * int(1.25 * CONCURRENCY)
+    assert found.samples <= found.served <= most, f"{name} after {found.kills}: {found.served} requests were billed"
+    unexplained = [sample for sample, tally in served.items() if tally["requests"] > rows[sample]["n"]]
+    assert not unexplained, f"{name} after {found.kills}: billed and not on record: {unexplained}"
+    assert found.billed_usd <= CAP_USD
+
+
+@contextmanager
+def simulator(folder: Path) -> Iterator[SimulatorProcess]:
+    """One that takes its time, and loses the reply to the creation of a batch now and then."""
+    plan = folder / "faults.yaml"
+    plan.write_text(yaml.safe_dump({"faults": [{"kind": "lost_batch_reply", "probability": 0.2}]}))
+    job_file(folder, "http://127.0.0.1:1")
+    options = ["--latency", "0.15", "--batch-seconds", "0.5", "--refusals", "0", "--faults", str(plan)]
+    with SimulatorProcess.start([*options, "--problems", str(folder / "problems.jsonl")]) as server:
+        yield server
+
+
+def suite(kills: int, *, lane: str, seed: int, bucket: Bucket | None = None) -> list[Chain]:
+    """Chains of at least so many kills in all, on a local archive or in a bucket that fails and dawdles."""
+    chains: list[Chain] = []
+    with tempfile.TemporaryDirectory() as name, simulator(Path(name)) as server:
+        root = str(Path(name) / "archive") if bucket is None else bucket.root
+        while sum(len(each.kills) for each in chains) < kills:
+            left = kills - sum(len(each.kills) for each in chains)
+            chains.append(
+                chain(
+                    Path(name), root, server.base_url, lane=lane, seed=seed + len(chains),
+                    kills=min(KILLS_PER_JOB, left), is_local=bucket is None,
+                )
+            )  # fmt: skip
+            print(f"{lane} {chains[-1].kills}", file=sys.stderr)
+    return chains
+
+
+def trouble(method: str, path: str, before: int) -> Fault:
+    """Every ninth write is answered 500, half of these done all the same; every fifth takes its time."""
+    if method == "PUT" and before % 9 == 4:
+        return Fault(status=500, reaches_server=before % 2 == 0)
+    return Fault(delay_s=0.1) if method == "PUT" and before % 5 == 0 else FINE
+
+
+def table(where: str, chains: Sequence[Chain]) -> list[str]:
+    """A row for each step."""
+    kills = Counter(f"{point.step}, {point.when}" for each in chains for point in each.kills)
+    samples, served = sum(each.samples for each in chains), sum(each.served for each in chains)
+    starts, lost = sum(each.starts for each in chains), sum(each.lost for each in chains)
+    return [
+        f"## {where}",
+        "",
+        f"{sum(kills.values())} kills in {len(chains)} jobs, {starts} starts of the command. {samples:,} samples, each",
+        f"with exactly one trace; {served:,} requests billed, {served - samples:,} of them beyond one for each sample;",
+        f"{lost:,} rows of status `lost`. `verify` was clean after every job.",
+        "",
+        "| killed at | kills |",
+        "|---|---:|",
+        *(f"| {step} | {count} |" for step, count in sorted(kills.items())),
+        "",
+    ]
+
+
+def main(kills: int, output: Path, seed: int) -> None:
+    lines = [
+        "# Killed at every step",
+        "",
+        "`kill -9` of the real command line at named steps, before, after, or in the middle of a write (`torn`),",
+        "several times for each job, then once more to its end. Held to: exactly one trace per sample; batch samples",
+        "billed once; live samples billed once, and again at most for what was in flight at a kill, each with its row",
+        "in `attempts`; the cap; `polythink verify` without a difference. The simulator loses one in five replies to",
+        "the creation of a batch.",
+        f"Written by `python -m tests.fault_suite {kills} docs/faults.md --seed {seed}`.",
+        "",
+    ]
+    lines += table("Batch lane, local archive", suite(kills * 2 // 5, lane="batch", seed=seed))
+    lines += table("Live lane, local archive", suite(kills * 2 // 5, lane="live", seed=seed))
+    with S3Server() as server:
+        bucket = server.bucket()
+        bucket.plan = trouble
+        with environment(bucket):
+            where = "S3 server that answers every ninth write with 500 and delays every fifth"
+            lines += table(f"Batch lane, {where}", suite(kills // 10, lane="batch", seed=seed + 1000, bucket=bucket))
+            lines += table(f"Live lane, {where}", suite(kills // 10, lane="live", seed=seed + 1000, bucket=bucket))
+    output.write_text("\n".join(lines).rstrip() + "\n")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[4]) if "--seed" in sys.argv else 0)
