@@ -38,7 +38,7 @@ def judging_job(job: Job, job_id: str, config: SelectorConfig, *, votes: int, le
         "max_tokens": asked["max_tokens"],
         "answer": {"extract": {"regex": VERDICT_PATTERN}, "equivalence": "string"},
         "grade": "none",
-        "cap": None if left_usd is None else {"usd": max(left_usd, _NOTHING_LEFT_USD)},
+        "cap": None if left_usd is None else {"usd": max(left_usd, _NOTHING_LEFT_USD), "deadline": _deadline(job)},
     }
     try:
         return Job.model_validate(fields)
@@ -46,6 +46,10 @@ def judging_job(job: Job, job_id: str, config: SelectorConfig, *, votes: int, le
         first = error.errors()[0]
         place = [str(part) for part in first["loc"] if not str(part).startswith("#")]
         raise ValueError(f"{config.name}.{place[-1]}: found {first['input']!r}; wanted {first['msg']}") from error
+
+
+def _deadline(job: Job) -> str | None:
+    return job.cap.deadline.isoformat() if job.cap and job.cap.deadline else None
 
 
 def wrong_with_judge(job: Job, config: SelectorConfig) -> Iterator[str]:

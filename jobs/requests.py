@@ -112,6 +112,10 @@ class Requests:
         """What one request can cost at most; 0 where the model has no known price."""
         return self._body(key.problem_id, key.arm_id).worst_case_usd
 
+    def max_tokens(self, key: SampleKey) -> int:
+        """Output tokens that one request can make at most."""
+        return self._arms[key.arm_id].max_tokens
+
     def _render(self, problem_id: str, arm_id: str) -> _Rendered:
         arm = self._arms[arm_id]
         system, user = render(arm, self._problems[problem_id])

@@ -208,6 +208,7 @@ class _Run:
                     tell=self.tell,
                     patience_s=self.patience_s,
                     outage_s=self.outage_s,
+                    deadline_at=self.work.job.cap.deadline_at if self.work.job.cap else None,
                 ).work()
         finally:
             keeper.close()
@@ -241,6 +242,7 @@ class _Run:
         wanted = {entry.key for entry in sent if where.scheduler.hold(entry.key, entry.number)}
         for key in wanted:
             where.purse.hold(requests.worst_case_usd(key))
+            where.tokens.hold(requests.max_tokens(key))
         names = [pool.name for pool in pools(self.work)]
         return BatchCrew(ledger, requests, endpoints(self.work), names, wanted=wanted, asked=self.control.asked)
 

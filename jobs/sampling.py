@@ -16,7 +16,7 @@ from polythink.jobs.requests import Requests
 from polythink.jobs.scheduler import Due
 from polythink.jobs.standing import Standing
 from polythink.jobs.suspects import died, lost
-from polythink.records import Attempt, Intent
+from polythink.records import Attempt, Intent, SampleKey
 from polythink.storage.state import ArmProgress, JobState, Status
 from polythink.workers.tasks import Result, Task
 
@@ -67,10 +67,14 @@ class Sampling:
         tell: Watch,
         patience_s: float = PATIENCE_S,
         outage_s: float = OUTAGE_S,
+        deadline_at: float | None = None,
     ) -> None:
         self._standing = standing
         self._scheduler = standing.scheduler
         self._purse = standing.purse
+        self._tokens = standing.tokens
+        self._is_short_of_tokens = False  # of the caps, that which had no room last
+        self._deadline_at = deadline_at
         self._crew = crew
         self._keeper = keeper
         self._requests = requests
@@ -113,6 +117,8 @@ class Sampling:
                 self.end("interrupted", "interrupted; resume it to go on")
             case "cancelled":
                 self.end("cancelled", "cancelled; resume it to go on")
+        if self._deadline_at is not None and time.time() >= self._deadline_at:
+            self.end("stopped", "the deadline has passed; set a later cap.deadline to go on")
 
     def _draw(self) -> list[tuple[str, list[Task]]]:
         """What is due and affordable, by pool."""
@@ -172,20 +178,35 @@ class Sampling:
     def _afford(self, due: Due, now: float, pool: str | None = None) -> Task | None:
         """The task for a sample that is due; None, and the sample is put back, if the cap has no room for it."""
         key = self._scheduler.grid.key(due.ordinal)
-        if self._purse.reserve(self._requests.worst_case_usd(key)):
+        if self._reserve(key):
             return self._requests.task(key, due.number, now, due.role, pool)
         self._scheduler.put_back(due.ordinal)
         return None
 
+    def _reserve(self, key: SampleKey) -> bool:
+        worst_usd = self._requests.worst_case_usd(key)
+        if not self._purse.reserve(worst_usd):
+            self._is_short_of_tokens = False
+            return False
+        self._is_short_of_tokens = not self._tokens.reserve(self._requests.max_tokens(key))
+        if self._is_short_of_tokens:
+            self._purse.settle(reserved=worst_usd, actual=0.0)
+        return not self._is_short_of_tokens
+
     def _note_cap(self) -> None:
-        """The cap is reached for good only when nothing in flight can still give money back."""
+        """A cap is reached for good only when nothing in flight can still give something back."""
         if self._scheduler.out == 0:
-            cap, spent = self._purse.cap_usd or 0.0, self._purse.settled_usd
-            held = self._purse.reserved_usd
-            unknown = f", up to ${held:,.4f} held for requests whose end was not seen" if held > 0 else ""
-            room = f"the cap of ${cap:,.2f} leaves no room for another request (${spent:,.4f} spent{unknown})"
-            reason = f"{room}; raise cap.usd to go on"
-            self.end("stopped", reason)
+            self.end("stopped", self._cap_reason())
+
+    def _cap_reason(self) -> str:
+        if self._is_short_of_tokens:
+            cap, used = self._tokens.cap or 0, self._tokens.settled
+            room = f"the cap of {cap:,.0f} output tokens leaves no room for another request ({used:,.0f} used)"
+            return f"{room}; raise cap.output_tokens to go on"
+        cap, spent, held = self._purse.cap or 0.0, self._purse.settled, self._purse.reserved
+        unknown = f", up to ${held:,.4f} held for requests whose end was not seen" if held > 0 else ""
+        room = f"the cap of ${cap:,.2f} leaves no room for another request (${spent:,.4f} spent{unknown})"
+        return f"{room}; raise cap.usd to go on"
 
     def _take_in(self) -> None:
         news = self._crew.news()
@@ -214,12 +235,15 @@ class Sampling:
     def _settle(self, result: Result) -> Attempt | None:
         attempt, failure = result.attempt, result.failure
         cost = attempt.cost_usd or 0.0
+        tokens = attempt.usage.output_tokens
         worst = self._requests.worst_case_usd(attempt.key)
         if failure is not None and attempt.message_id is not None:  # a cut stream, whose true cost is not known
             result = replace(result, attempt=replace(attempt, reserved_usd=max(0.0, worst - cost)))
             self._purse.settle(reserved=cost, actual=cost)
+            self._tokens.settle(reserved=tokens, actual=tokens)
         else:
             self._purse.settle(reserved=worst, actual=cost)
+            self._tokens.settle(reserved=self._requests.max_tokens(attempt.key), actual=tokens)
         self._note_outage(result)
         if failure is None or not failure.unreachable:
             self._was_answered = True
@@ -275,6 +299,7 @@ class Sampling:
         self._scheduler.put_back_key(task.key)
         self._keeper.recall(task.key, task.number)
         self._purse.settle(reserved=self._requests.worst_case_usd(task.key), actual=0.0)
+        self._tokens.settle(reserved=self._requests.max_tokens(task.key), actual=0.0)
 
     def _count(self, attempt: Attempt) -> None:
         state = self._standing.state
@@ -295,7 +320,7 @@ class Sampling:
         return replace(
             self._standing.state,
             in_flight=self._scheduler.out,
-            spent_usd=self._purse.settled_usd,
+            spent_usd=self._purse.settled,
             updated_at=time.time(),
         )
 

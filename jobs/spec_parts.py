@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
@@ -352,3 +353,18 @@ class Cap(Model):
     """What may be spent."""
 
     usd: Usd = Field(description="settled cost plus the worst case of everything in flight stays at or below this")
+    output_tokens: Count | None = Field(
+        default=None, description="the same for output tokens, thinking included; judges apart; null: no such cap"
+    )
+    deadline: Annotated[datetime, Field(strict=False)] | None = Field(
+        default=None,
+        description="a moment such as 2026-11-25T06:00:00Z after which nothing is sent; UTC without a zone; null: none",
+    )
+
+    @property
+    def deadline_at(self) -> float | None:
+        """Unix seconds."""
+        if self.deadline is None:
+            return None
+        zoned = self.deadline if self.deadline.tzinfo else self.deadline.replace(tzinfo=UTC)
+        return zoned.timestamp()

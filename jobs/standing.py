@@ -29,8 +29,9 @@ _TRIED = """
 _TOTALS = """
     SELECT count(*) FILTER (status = 'failed') AS failed, count(*) FILTER (status = 'retry') AS retries,
         coalesce(sum(cost_usd), 0.0) AS spent_usd, coalesce(sum(output_tokens), 0)::BIGINT AS output_tokens,
-        coalesce(sum(reserved_usd), 0.0) AS held_usd
-    FROM attempts WHERE job_id = ?
+        coalesce(sum(reserved_usd), 0.0) AS held_usd,
+        coalesce(sum(max_tokens - output_tokens) FILTER (reserved_usd IS NOT NULL), 0)::BIGINT AS held_tokens
+    FROM attempts JOIN arms USING (job_id, arm_id) WHERE job_id = ?
 """
 _JUDGES = """
     SELECT coalesce(sum(cost_usd), 0.0) + coalesce(sum(reserved_usd), 0.0) AS usd
@@ -47,7 +48,8 @@ class Standing:
     """What is done, what was spent, what is owed."""
 
     scheduler: Scheduler
-    purse: Purse
+    purse: Purse  # USD
+    tokens: Purse  # output tokens
     state: JobState
     simulated: bool | None  # whether a simulator made the kept traces; None while nothing says so
 
@@ -63,8 +65,11 @@ def standing(archive: Archive, work: Workload, state: JobState, only: Ordinals |
     if only is not None:
         done.add_all(np.setdiff1d(np.arange(len(grid)), only))
     totals = archive.sql(_TOTALS, [work.job_id]).to_pylist()[0]
-    purse = Purse(cap_usd=_cap_usd(archive, work), settled_usd=totals["spent_usd"])
+    cap = work.job.cap
+    purse = Purse(cap=_cap_usd(archive, work), settled=totals["spent_usd"])
     purse.hold(totals.pop("held_usd"))
+    tokens = Purse(cap=cap.output_tokens if cap else None, settled=totals["output_tokens"])
+    tokens.hold(totals.pop("held_tokens"))
     scheduler = Scheduler(
         grid,
         done,
@@ -78,6 +83,7 @@ def standing(archive: Archive, work: Workload, state: JobState, only: Ordinals |
     return Standing(
         scheduler=scheduler,
         purse=purse,
+        tokens=tokens,
         state=replace(state, total=len(grid), done=finished, arms=arms, **totals),
         simulated=_simulated(archive, work.job_id),
     )

@@ -152,21 +152,15 @@ def simulator(folder: Path) -> Iterator[SimulatorProcess]:
         yield server
 
 
-def suite(kills: int, *, lane: str, seed: int, bucket: Bucket | None = None) -> list[Chain]:
-    """Chains of at least so many kills in all, on a local archive or in a bucket that fails and dawdles."""
-    chains: list[Chain] = []
+def chains(kills: int, *, lane: str, seed: int, bucket: Bucket | None = None) -> Iterator[Chain]:
+    """Jobs with at least so many kills in all, on a local archive or in a bucket that fails and dawdles."""
     with tempfile.TemporaryDirectory() as name, simulator(Path(name)) as server:
-        root = str(Path(name) / "archive") if bucket is None else bucket.root
-        while sum(len(each.kills) for each in chains) < kills:
-            left = kills - sum(len(each.kills) for each in chains)
-            chains.append(
-                chain(
-                    Path(name), root, server.base_url, lane=lane, seed=seed + len(chains),
-                    kills=min(KILLS_PER_JOB, left), is_local=bucket is None,
-                )
-            )  # fmt: skip
-            print(f"{lane} {chains[-1].kills}", file=sys.stderr)
-    return chains
+        root, left = str(Path(name) / "archive") if bucket is None else bucket.root, kills
+        while left > 0:
+            most = min(KILLS_PER_JOB, left)
+            found = chain(Path(name), root, server.base_url, lane=lane, seed=seed, kills=most, is_local=bucket is None)
+            left, seed = left - len(found.kills), seed + 1
+            yield found
 
 
 def trouble(method: str, path: str, before: int) -> Fault:
@@ -196,6 +190,30 @@ def table(where: str, chains: Sequence[Chain]) -> list[str]:
 
 
 def main(kills: int, output: Path, seed: int) -> None:
+    """Make the kills, a job of each kind in turn, and write the table anew after each job."""
+    with S3Server() as server:
+        bucket = server.bucket()
+        bucket.plan = trouble
+        failing = "an S3 server that answers every ninth write with 500 and delays every fifth"
+        with environment(bucket):
+            runs = {
+                "Batch lane, local archive": chains(kills * 2 // 5, lane="batch", seed=seed),
+                "Live lane, local archive": chains(kills * 2 // 5, lane="live", seed=seed),
+                f"Batch lane, {failing}": chains(kills // 10, lane="batch", seed=seed + 1000, bucket=bucket),
+                f"Live lane, {failing}": chains(kills // 10, lane="live", seed=seed + 1000, bucket=bucket),
+            }
+            found: dict[str, list[Chain]] = {where: [] for where in runs}
+            while runs:
+                for where in list(runs):
+                    if (ended := next(runs[where], None)) is None:
+                        del runs[where]
+                        continue
+                    found[where].append(ended)
+                    _write(output, kills, seed, found)
+
+
+def _write(output: Path, kills: int, seed: int, found: Mapping[str, Sequence[Chain]]) -> None:
+    made = sum(len(each.kills) for several in found.values() for each in several)
     lines = [
         "# Killed at every step",
         "",
@@ -204,18 +222,11 @@ def main(kills: int, output: Path, seed: int) -> None:
         "billed once; live samples billed once, and again at most for what was in flight at a kill, each with its row",
         "in `attempts`; the cap; `polythink verify` without a difference. The simulator loses one in five replies to",
         "the creation of a batch.",
-        f"Written by `python -m tests.fault_suite {kills} docs/faults.md --seed {seed}`.",
+        f"{made} kills, by `python -m tests.fault_suite {kills} docs/faults.md --seed {seed}`.",
         "",
     ]
-    lines += table("Batch lane, local archive", suite(kills * 2 // 5, lane="batch", seed=seed))
-    lines += table("Live lane, local archive", suite(kills * 2 // 5, lane="live", seed=seed))
-    with S3Server() as server:
-        bucket = server.bucket()
-        bucket.plan = trouble
-        with environment(bucket):
-            where = "S3 server that answers every ninth write with 500 and delays every fifth"
-            lines += table(f"Batch lane, {where}", suite(kills // 10, lane="batch", seed=seed + 1000, bucket=bucket))
-            lines += table(f"Live lane, {where}", suite(kills // 10, lane="live", seed=seed + 1000, bucket=bucket))
+    for where, several in found.items():
+        lines += table(where, several)
     output.write_text("\n".join(lines).rstrip() + "\n")
 
 

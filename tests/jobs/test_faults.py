@@ -6,24 +6,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.fault_suite import main, suite, trouble
+from tests.fault_suite import chains, main, trouble
 from tests.s3 import Bucket
 
 
 @pytest.mark.timeout(900)
 def test_killed_at_any_step_of_a_batch_job_nothing_is_lost_or_paid_twice() -> None:
-    assert sum(len(chain.kills) for chain in suite(12, lane="batch", seed=7)) >= 12
+    assert sum(len(chain.kills) for chain in chains(12, lane="batch", seed=7)) >= 12
 
 
 @pytest.mark.timeout(900)
 def test_killed_at_any_step_of_a_live_job_only_what_was_in_flight_is_paid_again() -> None:
-    assert sum(len(chain.kills) for chain in suite(8, lane="live", seed=7)) >= 8
+    assert sum(len(chain.kills) for chain in chains(8, lane="live", seed=7)) >= 8
 
 
 @pytest.mark.timeout(900)
 def test_killed_at_any_step_over_a_bucket_that_fails_nothing_is_lost(bucket: Bucket) -> None:
     bucket.plan = trouble
-    assert sum(len(chain.kills) for chain in suite(4, lane="batch", seed=7, bucket=bucket)) >= 4
+    assert sum(len(chain.kills) for chain in chains(4, lane="batch", seed=7, bucket=bucket)) >= 4
     assert bucket.faults > 0
 
 

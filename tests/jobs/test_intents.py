@@ -46,7 +46,7 @@ class Ledger(RuleBasedStateMachine):
         super().__init__()
         self.cap = 10.0
         self.lines: list[bytes] = []  # the journal
-        self.purse = Purse(cap_usd=self.cap, settled_usd=0.0)
+        self.purse = Purse(cap=self.cap, settled=0.0)
         self.out: dict[tuple[int, int], float | None] = {}  # what this driver has out: billed so far
         self.billed = 0.0
         self.numbers: dict[int, int] = {}
@@ -99,14 +99,14 @@ class Ledger(RuleBasedStateMachine):
         self.lines = [line for line in self.lines if decode(line) is not None]
         self.write(*lost)
         kept = read_segment([b"".join(self.lines)]).attempts
-        self.purse = Purse(cap_usd=self.cap, settled_usd=sum(attempt.cost_usd or 0.0 for attempt in kept))
+        self.purse = Purse(cap=self.cap, settled=sum(attempt.cost_usd or 0.0 for attempt in kept))
         self.purse.hold(sum(attempt.reserved_usd or 0.0 for attempt in kept))
         self.out.clear()
 
     @invariant()
     def the_bill_is_under_the_cap(self) -> None:
         assert self.billed <= self.cap + 1e-6
-        assert self.billed <= self.purse.settled_usd + self.purse.reserved_usd + 1e-6
+        assert self.billed <= self.purse.settled + self.purse.reserved + 1e-6
 
 
 TestLedger = Ledger.TestCase
@@ -186,3 +186,36 @@ def test_an_attempt_is_never_numbered_twice(tmp_path: Path, times: int) -> None:
         run(archive, path)
     assert archive.sql("SELECT 1 FROM attempts GROUP BY sample_id, attempt HAVING count(*) > 1").num_rows == 0
     assert one_row(archive, EXACTLY_ONCE) == {"rows": 90, "samples": 90, "failed": 0}
+
+
+def test_a_cap_of_tokens_holds_over_a_kill_and_says_what_to_raise(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "archive")
+    most = 100_000  # fifty requests of at most 2,000 tokens, or many more that are short
+    with SimulatorProcess.start(["--pace", "400", "--latency", "0.2"]) as simulator:
+        capped = job_file(tmp_path, simulator.base_url, samples=400, cap={"usd": 100, "output_tokens": most})
+        driver = started(archive, capped)
+        wait_for(lambda: meter(simulator.base_url)["completed"] >= 20, "replies")
+        driver.send_signal(signal.SIGKILL)
+        driver.wait()
+        state, work = run(archive, capped)
+        assert state.status == "stopped" and state.reason is not None and "raise cap.output_tokens" in state.reason
+        account = one_row(
+            archive, "SELECT sum(output_tokens) AS tokens, count(*) FILTER (status = 'lost') AS lost FROM attempts"
+        )
+        assert account["lost"] > 0 and account["tokens"] <= most
+    assert verify_job(archive, work.job_id)[0].differences == ()
+
+
+def test_after_the_deadline_nothing_is_sent(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "archive")
+    with SimulatorProcess.start(["--latency", "0.2"]) as simulator:
+        past = job_file(tmp_path, simulator.base_url, samples=4, cap={"usd": 1, "deadline": "2026-01-01T00:00:00Z"})
+        state, _ = run(archive, past)
+        assert (state.status, state.done) == ("stopped", 0)
+        assert state.reason is not None and "cap.deadline" in state.reason
+        assert meter(simulator.base_url)["requests"] == 0
+        later = job_file(
+            tmp_path, simulator.base_url, samples=4, cap={"usd": 1, "deadline": "2999-01-01T00:00:00+02:00"}
+        )
+        state, _ = run(archive, later)
+        assert (state.status, state.done) == ("done", 12)
