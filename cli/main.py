@@ -29,6 +29,7 @@ COMMANDS = {
     "show": "polythink.cli.results",
     "select": "polythink.cli.selecting",
     "report": "polythink.cli.report",
+    "replay": "polythink.cli.replay",
     "verify": "polythink.cli.verify",
     "import": "polythink.cli.importing",
     "compact": "polythink.cli.compact",

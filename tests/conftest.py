@@ -6,9 +6,12 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.s3 import Bucket, S3Server, environment
 
+settings.register_profile("polythink", deadline=None)  # machines are noisy
+settings.load_profile("polythink")
 os.environ.setdefault("ANTHROPIC_API_KEY", "sk-test-0123456789abcdef")
 os.environ.pop("ANTHROPIC_BASE_URL", None)
 os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"

@@ -1,0 +1,51 @@
+"""`replay`: what stopping early would have saved."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+
+import typer
+from rich.table import Table
+
+from polythink.cli.console import stdout_console
+from polythink.cli.exits import BAD_USAGE, reported_errors
+from polythink.cli.options import ArchiveOption, JobName, JsonOption, read_archive
+from polythink.jobs.replaying import replay_job
+from polythink.jobs.workload import recall
+
+
+def replay(job: JobName, archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
+    """Replay a job's samples under rules that stop when a vote is decided: what each would have saved, and cost."""
+    with reported_errors():
+        where = read_archive(archive)
+        found = replay_job(where, recall(where, where.resolve(job)))
+    if not found:
+        print(f"polythink: {job} has no graded samples to replay", file=sys.stderr)
+        raise typer.Exit(BAD_USAGE)
+    if as_json:
+        print(json.dumps({arm_id: [asdict(each) for each in rows] for arm_id, rows in found.items()}, indent=1))
+        return
+    table = Table(
+        caption="accuracy: of the majority when the rule stops, over ten random orders of each problem's samples. "
+        "difference: to the majority of all samples, with its standard error over problems.",
+        caption_justify="left",
+    )
+    for name in ("arm", "rule"):
+        table.add_column(name, no_wrap=True)
+    for name in ("samples", "of", "share", "accuracy", "difference"):
+        table.add_column(name, justify="right")
+    for arm_id, rows in found.items():
+        for each in rows:
+            table.add_row(
+                arm_id,
+                each.rule,
+                f"{each.samples:.1f}",
+                f"{each.of_samples:.0f}",
+                f"{each.samples / each.of_samples:.0%}",
+                f"{each.accuracy:.1%}",
+                f"{each.difference:+.2%} ± {each.error:.2%}",
+            )
+        table.add_section()
+    stdout_console().print(table)
