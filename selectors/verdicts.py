@@ -13,7 +13,11 @@ from polythink.storage.archive import Archive
 _REPLIES = """
     SELECT problem_id, answer FROM traces WHERE job_id = ? AND sample_index < ? ORDER BY problem_id, sample_index
 """
-_COSTS = "SELECT problem_id, sum(cost_usd ORDER BY cost_usd) AS usd FROM attempts WHERE job_id = ? GROUP BY ALL"
+# In one order, for sums of floats depend on it.
+_COSTS = """
+    SELECT problem_id, sum(cost_usd ORDER BY cost_usd) AS usd FROM attempts WHERE job_id = ?
+    GROUP BY problem_id ORDER BY problem_id
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
