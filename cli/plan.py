@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated
@@ -18,6 +19,7 @@ from polythink.cli.interrupts import interrupts
 from polythink.cli.options import ArchiveOption, BaseUrlOption, JobFile, JsonOption, YesOption, open_archive
 from polythink.cli.progress import ProgressView
 from polythink.jobs.estimate import Estimate, Interval
+from polythink.jobs.lanes import on_its_lane
 from polythink.jobs.load import LoadedJob, load_job
 from polythink.jobs.measured import ArmForecast, Way, chosen_way, measure, predict, usd, whole_interval
 from polythink.jobs.price import ArmPrice, price_job, retiring
@@ -44,6 +46,7 @@ def plan(
         work = preview(where, loaded)
         if pilot is not None:
             work = _send_pilot(where, loaded, pilot, yes=yes)
+        work = on_its_lane(where, work, time.time())
         prices, forecasts = price_job(where, work), measure(where, work)
         whole = whole_interval(where, work, forecasts)
     for warning in retiring(work):
@@ -68,7 +71,7 @@ def _send_pilot(archive: Archive, loaded: LoadedJob, samples: int, *, yes: bool)
     control = Control(archive, work.job_id)
     with ProgressView() as view, interrupts(control):
         state = run_job(archive, work, watch=view.update, control=control, pilot=samples)
-    predict(archive, work)
+    predict(archive, on_its_lane(archive, work, time.time()))
     print(f"polythink: {state.reason or 'the pilot was the whole job'}", file=sys.stderr)
     return work
 
@@ -119,10 +122,11 @@ def _measured_json(forecasts: Sequence[ArmForecast], whole: Interval | None) -> 
 def plan_table(work: Workload, prices: Sequence[ArmPrice]) -> Table:
     """The plan for people."""
     cap = f", capped at ${work.job.cap.usd:,.2f}" if work.job.cap else ", without a cap"
+    by = ", by batches" if work.job.lane == "batch" else ""
     owed = sum(price.owed for price in prices)
     table = Table(
         title=f"{work.job.name}: {len(work.problems):,} problems x {len(work.arms)} arms x {work.job.samples} samples"
-        f" = {work.total:,} samples, {owed:,} to send{cap}",
+        f" = {work.total:,} samples, {owed:,} to send{by}{cap}",
         caption="at least: no thinking, short answers. budget used: every thinking budget spent, long answers. "
         "at most: every sample runs into max_tokens.",
         title_justify="left",

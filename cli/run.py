@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+import time
 from dataclasses import asdict
 from typing import Annotated
 
@@ -31,6 +32,7 @@ from polythink.cli.progress import ProgressView
 from polythink.explorer.data import read_results
 from polythink.explorer.terminal import summary
 from polythink.jobs.control import Control
+from polythink.jobs.lanes import on_its_lane
 from polythink.jobs.load import load_job
 from polythink.jobs.measured import predict, prediction, prediction_line
 from polythink.jobs.price import price_job
@@ -55,7 +57,7 @@ def run(
         where = open_archive(archive, loaded.archive)
         confirm(where, preview(where, loaded), yes=yes)
         work = store(where, loaded)
-        predict(where, work)
+        predict(where, on_its_lane(where, work, time.time()))
         finish(where, work, address=address, as_json=as_json)
 
 
@@ -78,6 +80,7 @@ def confirm(archive: Archive, work: Workload, *, yes: bool) -> None:
     """Show the price on a terminal and ask; a script is not asked."""
     if yes or not sys.stdin.isatty():
         return
+    work = on_its_lane(archive, work, time.time())
     Console(stderr=True).print(plan_table(work, price_job(archive, work)))
     if not typer.confirm("Send these requests?", err=True):
         raise typer.Exit(BAD_USAGE)

@@ -32,8 +32,7 @@ class BatchLedger:
         self._archive = archive
         self._job_id = job_id
         self._lease = lease
-        kept = [archive.store.get(name) for name in archive.store.names(archive.file(job_id, FOLDER))]
-        self._records = {record.number: record for data in kept if data is not None for record in [_read(data)]}
+        self._records = {record.number: record for record in _records(archive, job_id)}
 
     @property
     def open(self) -> list[BatchRecord]:
@@ -91,6 +90,16 @@ class BatchLedger:
 
     def _tell(self, record: BatchRecord) -> None:
         self._archive.replace_part(BATCHES, self._job_id, f"{record.number:06d}", _row(record))
+
+
+def open_batches(archive: Archive, job_id: str) -> int:
+    """How many batches of a job may still be with the API."""
+    return sum(record.is_open for record in _records(archive, job_id))
+
+
+def _records(archive: Archive, job_id: str) -> list[BatchRecord]:
+    kept = [archive.store.get(name) for name in archive.store.names(archive.file(job_id, FOLDER))]
+    return [_read(data) for data in kept if data is not None]
 
 
 def _outcome(result: Mapping[str, Any]) -> str:

@@ -57,7 +57,7 @@ class Requests:
 
     def __init__(self, work: Workload) -> None:
         self.job_id = work.job_id
-        self._lane: Lane = work.job.lane
+        self._lane: Lane = "batch" if work.job.lane == "batch" else "live"
         self._problems = work.problems_by_id
         self._arms = work.arms_by_id
         self._endpoints = endpoints(work)

@@ -29,6 +29,7 @@ from polythink.jobs.grid import Ordinals
 from polythink.jobs.intents import leftovers
 from polythink.jobs.judging import judging_rounds
 from polythink.jobs.keeper import Keeper, Reader
+from polythink.jobs.lanes import on_its_lane
 from polythink.jobs.liveness import SUBMISSION_VARIABLE
 from polythink.jobs.pools import membership, pools, sharing
 from polythink.jobs.requests import Requests, endpoints
@@ -79,7 +80,18 @@ def run_job(
 
     with archive.lock(work.job_id, force=force) as lease, job_grader(archive, work) as grader:
         reader = Reader(work.problems_by_id, work.job.answer.rule(), grader)
-        run = _Run(archive, work, reader, lease, control, tell, address, patience_s, outage_s, pilot)
+        run = _Run(
+            archive,
+            on_its_lane(archive, work, time.time()),
+            reader,
+            lease,
+            control,
+            tell,
+            address,
+            patience_s,
+            outage_s,
+            pilot,
+        )
         started = _started(archive, work)
         tell(started)
         try:
@@ -119,7 +131,7 @@ def run_judges(
     with ExitStack() as session:
         for config in judges:
             for derived in judging_rounds(archive, work, config):
-                if derived.job.lane == "live":  # one Ray for all rounds
+                if on_its_lane(archive, derived, time.time()).job.lane == "live":  # one Ray for all rounds
                     session.enter_context(cluster(address, workers=_asked_workers(derived.job)))
                 state = run(archive, derived)
                 if state.status != "done":

@@ -81,9 +81,10 @@ class Job(Model):
     archive: Text | None = Field(
         default=None, description="folder, relative to the job file; null: $POLYTHINK_ARCHIVE, else ./archive"
     )
-    lane: Literal["live", "batch"] = Field(
+    lane: Literal["live", "batch", "auto"] = Field(
         default="live",
-        description="how requests reach the API: live (streamed now), or batch (half price, within a day)",
+        description="how requests reach the API: live (streamed now), batch (half price, within a day), auto (batch, "
+        "unless cap.deadline comes within a day or an endpoint takes no batches)",
     )
     concurrency: AutoCount = Field(
         default="auto",
