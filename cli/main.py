@@ -28,6 +28,7 @@ COMMANDS = {
     "query": "polythink.cli.results",
     "show": "polythink.cli.results",
     "select": "polythink.cli.selecting",
+    "reread": "polythink.cli.rereading",
     "report": "polythink.cli.report",
     "replay": "polythink.cli.replay",
     "verify": "polythink.cli.verify",

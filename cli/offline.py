@@ -20,6 +20,7 @@ from polythink.cli.options import (
     JobFile,
     JobName,
     JsonOption,
+    NewArmsOption,
     YesOption,
     open_archive,
     read_archive,
@@ -31,7 +32,7 @@ from polythink.jobs import follow
 from polythink.jobs.load import load_job
 from polythink.jobs.submit import pin_base_url
 from polythink.jobs.submit import submit as submit_job
-from polythink.jobs.workload import preview
+from polythink.jobs.workload import preview, with_new_arms
 from polythink.storage.state import JobState
 
 ClusterOption = Annotated[
@@ -48,6 +49,7 @@ def submit(
     archive: ArchiveOption = None,
     base_url: BaseUrlOption = None,
     address: ClusterOption = None,
+    new_arms: NewArmsOption = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -55,6 +57,7 @@ def submit(
     with reported_errors():
         loaded = ask_endpoints(pin_base_url(load_job(job_file, base_url=base_url), os.environ))
         where = open_archive(archive, loaded.archive)
+        loaded = with_new_arms(where, loaded) if new_arms else loaded
         confirm(where, preview(where, loaded), yes=yes)
         state = submit_job(where, loaded, address=address, say=_say)
         _say(f"submitted to {state.address}; `polythink watch {state.job_id} --archive {where.root}` follows it")

@@ -27,6 +27,12 @@ AddressOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask before spending.")]
+NewArmsOption = Annotated[
+    bool,
+    typer.Option(
+        "--new-arms", help="Arms that sample otherwise than the kept ones become new arms; arms that are gone stay."
+    ),
+]
 JobFile = Annotated[Path, typer.Argument(help="The job file.", metavar="JOB.yaml")]
 JobName = Annotated[str, typer.Argument(help="The job's name or id.", metavar="JOB")]
 

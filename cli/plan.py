@@ -16,14 +16,22 @@ from polythink.cli.asking import ask_endpoints
 from polythink.cli.console import stdout_console
 from polythink.cli.exits import BAD_USAGE, reported_errors
 from polythink.cli.interrupts import interrupts
-from polythink.cli.options import ArchiveOption, BaseUrlOption, JobFile, JsonOption, YesOption, open_archive
+from polythink.cli.options import (
+    ArchiveOption,
+    BaseUrlOption,
+    JobFile,
+    JsonOption,
+    NewArmsOption,
+    YesOption,
+    open_archive,
+)
 from polythink.cli.progress import ProgressView
 from polythink.jobs.estimate import Estimate, Interval
 from polythink.jobs.lanes import on_its_lane
 from polythink.jobs.load import LoadedJob, load_job
 from polythink.jobs.measured import ArmForecast, Way, chosen_way, measure, predict, usd, whole_interval
 from polythink.jobs.price import ArmPrice, price_job, retiring
-from polythink.jobs.workload import Workload, preview, store
+from polythink.jobs.workload import Workload, preview, store, with_new_arms
 from polythink.storage.archive import Archive
 
 _WAYS: tuple[Way, ...] = ("live", "cached", "batch")
@@ -36,6 +44,7 @@ def plan(
     pilot: Annotated[
         int | None, typer.Option(min=1, help="Send about so many of the job's samples first, and price by these.")
     ] = None,
+    new_arms: NewArmsOption = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -43,6 +52,7 @@ def plan(
     with reported_errors():
         loaded = ask_endpoints(load_job(job_file, base_url=base_url))
         where = open_archive(archive, loaded.archive)
+        loaded = with_new_arms(where, loaded) if new_arms else loaded
         work = preview(where, loaded)
         if pilot is not None:
             work = _send_pilot(where, loaded, pilot, yes=yes)

@@ -23,6 +23,7 @@ from polythink.cli.options import (
     JobFile,
     JobName,
     JsonOption,
+    NewArmsOption,
     YesOption,
     open_archive,
     read_archive,
@@ -37,7 +38,7 @@ from polythink.jobs.load import load_job
 from polythink.jobs.measured import predict, prediction, prediction_line
 from polythink.jobs.price import price_job
 from polythink.jobs.run import run_job
-from polythink.jobs.workload import Workload, preview, recall, store
+from polythink.jobs.workload import Workload, preview, recall, store, with_new_arms
 from polythink.storage.archive import Archive
 from polythink.storage.cache_use import cache_line, cache_use
 from polythink.storage.state import JobState
@@ -48,6 +49,7 @@ def run(
     archive: ArchiveOption = None,
     base_url: BaseUrlOption = None,
     address: AddressOption = None,
+    new_arms: NewArmsOption = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -55,6 +57,7 @@ def run(
     with reported_errors():
         loaded = ask_endpoints(load_job(job_file, base_url=base_url))
         where = open_archive(archive, loaded.archive)
+        loaded = with_new_arms(where, loaded) if new_arms else loaded
         confirm(where, preview(where, loaded), yes=yes)
         work = store(where, loaded)
         predict(where, on_its_lane(where, work, time.time()))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import fields
-from itertools import islice
+from dataclasses import fields, replace
+from itertools import chain, count, islice
 
+from polythink.jobs.prompt import render
 from polythink.jobs.spec import Job
 from polythink.records import Arm, Problem
 
@@ -22,25 +23,53 @@ def unlike(
     arms: Sequence[Arm],
     problems: Sequence[Problem],
 ) -> list[str]:
-    """Every difference that a resume must not paper over; empty if the new job only asks for more."""
-    differences = [
-        *_job_differences(kept_job, job),
-        *_arm_differences(kept_arms, arms),
-        *_problem_differences(kept_problems, problems),
+    """Every difference that would mix samples that were not made alike; empty if the new job only asks for more."""
+    fewer = [f"samples: was {kept_job.samples}, is {job.samples}; it can only grow"]
+    return _shown(
+        [
+            *(fewer if job.samples < kept_job.samples else []),
+            *_arm_differences(kept_arms, arms),
+            *_problem_differences(kept_problems, problems, kept_arms, is_asked_alike=False),
+        ]
+    )
+
+
+def read_otherwise(
+    kept_job: Job, kept_arms: Sequence[Arm], kept_problems: Sequence[Problem], job: Job, problems: Sequence[Problem]
+) -> list[str]:
+    """Every difference by which samples made alike would be read or graded in two ways."""
+    rules = [
+        f"{name}: was {getattr(kept_job, name)!r}, is {getattr(job, name)!r}"
+        for name in ("answer", "grade")
+        if getattr(kept_job, name) != getattr(job, name)
     ]
+    return _shown([*rules, *_problem_differences(kept_problems, problems, kept_arms, is_asked_alike=True)])
+
+
+def new_arms(kept: Sequence[Arm], asked: Sequence[Arm]) -> tuple[Arm, ...]:
+    """The kept arms, and after them those of the asked that none of the kept is.
+
+    An asked arm that bears a kept one's id and samples otherwise gets a number: `deep-2`, `deep-3` and so on, so that
+    the same two lists, and the result asked for again, always give the same arms.
+    """
+    merged, asked_ids = {arm.arm_id: arm for arm in kept}, {arm.arm_id for arm in asked}
+    for arm in asked:
+        numbered = (f"{arm.arm_id}-{number}" for number in count(2))
+        free = (name for name in numbered if name not in asked_ids)
+        for name in chain([arm.arm_id], free):
+            if name not in merged or _samples_alike(merged[name], arm):
+                merged[name] = replace(arm, arm_id=name)
+                break
+    return tuple(replace(arm, ordinal=ordinal) for ordinal, arm in enumerate(merged.values()))
+
+
+def _shown(differences: list[str]) -> list[str]:
     rest = len(differences) - _SHOWN
     return [*islice(differences, _SHOWN), *([f"... and {rest} more"] if rest > 0 else [])]
 
 
-def _job_differences(kept: Job, asked: Job) -> list[str]:
-    found = [
-        f"{name}: was {getattr(kept, name)!r}, is {getattr(asked, name)!r}"
-        for name in ("answer", "grade")
-        if getattr(kept, name) != getattr(asked, name)
-    ]
-    if asked.samples < kept.samples:
-        found.append(f"samples: was {kept.samples}, is {asked.samples}; it can only grow")
-    return found
+def _samples_alike(arm: Arm, other: Arm) -> bool:
+    return all(getattr(arm, name) == getattr(other, name) for name in _ARM_IDENTITY)
 
 
 def _arm_differences(kept: Sequence[Arm], asked: Sequence[Arm]) -> list[str]:
@@ -56,16 +85,26 @@ def _arm_differences(kept: Sequence[Arm], asked: Sequence[Arm]) -> list[str]:
     return found
 
 
-def _problem_differences(kept: Sequence[Problem], asked: Sequence[Problem]) -> list[str]:
+def _problem_differences(
+    kept: Sequence[Problem], asked: Sequence[Problem], arms: Sequence[Arm], *, is_asked_alike: bool
+) -> list[str]:
+    """Problems that are gone or put otherwise, or else those put in the same words that are to be graded otherwise."""
     now = {problem.problem_id: problem for problem in asked}
     names = [field.name for field in fields(Problem) if field.name != "ordinal"]
-    found = [f"problem {problem.problem_id}: is gone" for problem in kept if problem.problem_id not in now]
+    found = []
     for problem in kept:
-        if other := now.get(problem.problem_id):
-            changed = [name for name in names if _kept_form(problem, name) != _kept_form(other, name)]
-            if changed:
-                found.append(f"problem {problem.problem_id}: its {' and '.join(changed)} changed")
+        other = now.get(problem.problem_id)
+        if other is None:
+            found += [] if is_asked_alike else [f"problem {problem.problem_id}: is gone"]
+            continue
+        changed = [name for name in names if _kept_form(problem, name) != _kept_form(other, name)]
+        if changed and is_asked_alike == _is_asked_alike(problem, other, arms):
+            found.append(f"problem {problem.problem_id}: its {' and '.join(changed)} changed")
     return found
+
+
+def _is_asked_alike(problem: Problem, other: Problem, arms: Sequence[Arm]) -> bool:
+    return all(render(arm, problem) == render(arm, other) for arm in arms)
 
 
 def _kept_form(problem: Problem, name: str) -> str:

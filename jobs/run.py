@@ -33,6 +33,7 @@ from polythink.jobs.lanes import on_its_lane
 from polythink.jobs.liveness import SUBMISSION_VARIABLE
 from polythink.jobs.pools import membership, pools, sharing
 from polythink.jobs.requests import Requests, endpoints
+from polythink.jobs.rereading import check_read_alike
 from polythink.jobs.sampling import OUTAGE_S, PATIENCE_S, Sampling, Watch
 from polythink.jobs.selection import select_anew
 from polythink.jobs.spec import Job
@@ -65,10 +66,10 @@ def run_job(
 
     `force` takes the job from whoever runs it. A `pilot` sends about so many samples, of all arms alike, and stops.
 
-    Raises JobChangedError if the job's samples were imported, JobBusyError
-    if another process runs it, LeaseLostError once one has taken it from this, ArchiveError if the archive cannot be
-    written, ClusterError if Ray cannot be reached or its workers keep failing, EndpointError if an endpoint of the
-    batch lane refuses the job or cannot be reached; the archive is whole then too.
+    Raises JobChangedError if the job's samples were imported or are read in two ways, JobBusyError if another process
+    runs it, LeaseLostError once one has taken it from this, ArchiveError if the archive cannot be written, ClusterError
+    if Ray cannot be reached or its workers keep failing, EndpointError if an endpoint of the batch lane refuses the job
+    or cannot be reached; the archive is whole then too.
     """
     if (kept := archive.state(work.job_id)) is not None and kept.status == "imported":
         raise JobChangedError(f"job {work.job_id} holds imported samples: it has no requests that could be sent")
@@ -79,6 +80,7 @@ def run_job(
         watch(state)
 
     with archive.lock(work.job_id, force=force) as lease, job_grader(archive, work) as grader:
+        check_read_alike(archive, work.job_id)
         reader = Reader(work.problems_by_id, work.job.answer.rule(), grader)
         run = _Run(
             archive,

@@ -14,7 +14,7 @@ from os import getpid
 from pathlib import Path
 
 from polythink.errors import ArchiveError, JobChangedError, UnknownJobError
-from polythink.jobs.changes import unlike
+from polythink.jobs.changes import new_arms, read_otherwise, unlike
 from polythink.jobs.load import LoadedJob
 from polythink.jobs.spec import Job
 from polythink.jobs.spec_parts import PythonGrade
@@ -59,21 +59,64 @@ def store(archive: Archive, loaded: LoadedJob) -> Workload:
     with archive.lock_name(loaded.job.name):
         work = preview(archive, loaded)
         with archive.lock(work.job_id):
-            _copy_grading_file(archive, loaded, work)
-            _write(archive, work, loaded.source)
+            overwrite(archive, loaded, work)
         return work
 
 
-def preview(archive: Archive, loaded: LoadedJob) -> Workload:
-    """What `store` would store, with nothing written. Raises JobChangedError likewise."""
-    try:
-        kept = recall(archive, archive.resolve(loaded.job.name))
-    except UnknownJobError:
+def overwrite(archive: Archive, loaded: LoadedJob, work: Workload) -> None:
+    """Write a job whose lock is held, as `preview` gave it."""
+    _copy_grading_file(archive, loaded, work)
+    _write(archive, work, loaded.source)
+
+
+def preview(archive: Archive, loaded: LoadedJob, *, may_reread: bool = False) -> Workload:
+    """What `store` would store, with nothing written. Raises JobChangedError likewise.
+
+    It raises no such error for kept samples that are to be read or graded otherwise if they `may_reread`.
+    """
+    kept = _kept(archive, loaded.job.name)
+    if kept is None:
         return _as_kept(loaded, f"{loaded.job.name}-{secrets.token_hex(3)}")
     work = _as_kept(loaded, kept.job_id)
     if differences := unlike(kept.job, kept.arms, kept.problems, work.job, work.arms, work.problems):
-        raise JobChangedError(_refusal(kept.job_id, differences))
+        raise JobChangedError(
+            f"{_differs(kept.job_id, differences)}\n"
+            "Give the new job another name; --new-arms makes changed arms new ones and keeps those that are gone."
+        )
+    if may_reread:
+        return work
+    if differences := read_otherwise(kept.job, kept.arms, kept.problems, work.job, work.problems):
+        raise JobChangedError(
+            f"{_differs(kept.job_id, differences)}\n"
+            "`polythink reread` reads and grades the kept samples by this file and sends nothing; "
+            "or give the new job another name."
+        )
     return work
+
+
+def with_new_arms(archive: Archive, loaded: LoadedJob) -> LoadedJob:
+    """The job with the arms of the kept one of its name, and arms that sample otherwise as new ones beside them.
+
+    Raises JobChangedError if a kept arm has an endpoint that the job no longer names.
+    """
+    kept = _kept(archive, loaded.job.name)
+    if kept is None:
+        return loaded
+    arms = new_arms(kept.arms, loaded.arms)
+    for arm in arms:
+        if missing := set(arm.endpoints) - set(loaded.job.endpoints):
+            raise JobChangedError(
+                f"arm {arm.arm_id} of job {kept.job_id} samples from endpoint {', '.join(sorted(missing))}, "
+                "which the job file no longer names; name it there"
+            )
+    return replace(loaded, arms=arms)
+
+
+def _kept(archive: Archive, name: str) -> Workload | None:
+    try:
+        return recall(archive, archive.resolve(name))
+    except UnknownJobError:
+        return None
 
 
 def recall(archive: Archive, job_id: str) -> Workload:
@@ -176,9 +219,6 @@ def _arm(row: dict[str, object]) -> Arm:
     return Arm(endpoints=endpoints, reasoning=reasoning, **fields)  # type: ignore[arg-type]
 
 
-def _refusal(job_id: str, differences: list[str]) -> str:
+def _differs(job_id: str, differences: list[str]) -> str:
     listed = "\n  ".join(differences)
-    return (
-        f"job {job_id} already holds samples that differ from what is asked:\n  {listed}\n"
-        "Give the new job another name, or the changed arms ids of their own."
-    )
+    return f"job {job_id} already holds samples that differ from what is asked:\n  {listed}"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polythink.jobs.changes import unlike
+from polythink.jobs.changes import new_arms, read_otherwise, unlike
 from polythink.jobs.spec import Job
 from polythink.records import Arm, Problem, Reasoning
 
@@ -67,18 +67,22 @@ def test_what_makes_no_sample_unlike_another_may_change(changes: dict[str, Any])
     assert differences(job(**changes)) == []
 
 
+def test_fewer_samples_are_refused_by_name() -> None:
+    assert differences(job(samples=3)) == ["samples: was 4, is 3; it can only grow"]
+
+
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"samples": 3}, "samples: was 4, is 3"),
         ({"answer": {"extract": "verbatim"}}, "answer: was"),
         ({"answer": {"equivalence": "string"}}, "answer: was"),
         ({"grade": "none"}, "grade: was 'auto', is 'none'"),
         ({"grade": {"python": "files/g-1234.py:grade"}}, "grade: was 'auto'"),
     ],
 )
-def test_fewer_samples_or_another_reading_is_refused_by_name(changes: dict[str, Any], named: str) -> None:
-    (found,) = differences(job(**changes))
+def test_another_reading_leaves_the_samples_alike_and_is_named(changes: dict[str, Any], named: str) -> None:
+    assert differences(job(**changes)) == []
+    (found,) = read_otherwise(job(), ARMS, PROBLEMS, job(**changes), PROBLEMS)
     assert found.startswith(named)
 
 
@@ -97,10 +101,19 @@ def test_an_arm_that_samples_differently_is_refused_by_name(field: str, value: A
     assert found.startswith(f"arm b, {field}: was ")
 
 
-@pytest.mark.parametrize(("field", "value"), [("gold", "5"), ("gold", None), ("fields", {"problem": "3 + 3"})])
-def test_a_problem_that_changed_is_refused_by_name(field: str, value: Any) -> None:
-    (found,) = differences(problems=(PROBLEMS[0], replace(PROBLEMS[1], **{field: value}), PROBLEMS[2]))
-    assert found == f"problem p1: its {field} changed"
+def test_a_problem_put_in_other_words_is_refused_by_name() -> None:
+    asked = (PROBLEMS[0], replace(PROBLEMS[1], fields={"problem": "3 + 3"}, gold="6"), PROBLEMS[2])
+    assert differences(problems=asked) == ["problem p1: its gold and fields changed"]
+    assert read_otherwise(job(), ARMS, PROBLEMS, job(), asked) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("gold", "5"), ("gold", None), ("fields", {"problem": "2 + 2", "n": "other"})]
+)
+def test_a_problem_in_the_same_words_may_be_graded_otherwise(field: str, value: Any) -> None:
+    asked = (PROBLEMS[0], replace(PROBLEMS[1], **{field: value}), PROBLEMS[2])
+    assert differences(problems=asked) == []
+    assert read_otherwise(job(), ARMS, PROBLEMS, job(), asked) == [f"problem p1: its {field} changed"]
 
 
 def test_what_is_gone_is_refused_by_name() -> None:
@@ -111,3 +124,35 @@ def test_many_differences_are_counted_beyond_the_first() -> None:
     many = tuple(replace(PROBLEMS[0], problem_id=str(n)) for n in range(25))
     found = unlike(job(), ARMS, many, job(), ARMS, ())
     assert len(found) == 11 and found[-1] == "... and 15 more"
+
+
+def with_budget(arm_id: str, tokens: int) -> Arm:
+    return replace(ARMS[0], arm_id=arm_id, reasoning=Reasoning(kind="budget_tokens", budget_tokens=tokens))
+
+
+def test_an_arm_that_changed_becomes_a_new_one_and_one_that_is_gone_stays() -> None:
+    found = new_arms(ARMS, [with_budget("b", 2000), with_budget("c", 4000)])
+    assert found == (*ARMS, replace(with_budget("b-2", 2000), ordinal=2), replace(with_budget("c", 4000), ordinal=3))
+
+
+def test_a_new_name_is_one_that_nobody_asked_for() -> None:
+    found = new_arms(ARMS, [with_budget("b", 2000), with_budget("b-2", 4000)])
+    assert [(arm.arm_id, arm.reasoning.budget_tokens) for arm in found[2:]] == [("b-3", 2000), ("b-2", 4000)]
+
+
+TOKENS = st.sampled_from([1024, 2048, 4096])
+ASKED = st.dictionaries(st.sampled_from(["a", "b", "a-2", "a-3"]), TOKENS, min_size=1).map(
+    lambda budgets: [with_budget(arm_id, tokens) for arm_id, tokens in budgets.items()]
+)
+
+
+@given(st.lists(ASKED, min_size=1, max_size=4))
+def test_new_arms_mix_no_samples_and_asking_again_adds_none(rounds: list[list[Arm]]) -> None:
+    kept: tuple[Arm, ...] = ARMS
+    for asked in rounds:
+        merged = new_arms(kept, asked)
+        assert unlike(job(), kept, (), job(), merged, ()) == []
+        assert new_arms(merged, asked) == merged
+        assert {arm.reasoning for arm in asked} <= {arm.reasoning for arm in merged}
+        assert [arm.ordinal for arm in merged] == list(range(len(merged)))
+        kept = merged

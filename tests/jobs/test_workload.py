@@ -112,7 +112,7 @@ def test_processes_that_store_one_new_name_at_once_make_one_job(tmp_path: Path) 
 def test_unlike_samples_are_refused_and_the_kept_job_stands(tmp_path: Path) -> None:
     archive = Archive(tmp_path / "archive")
     kept = stored(archive, tmp_path)
-    with pytest.raises(JobChangedError, match=r"max_tokens: was 2000, is 1500(.|\n)*another name"):
+    with pytest.raises(JobChangedError, match=r"max_tokens: was 2000, is 1500(.|\n)*another name; --new-arms"):
         stored(archive, tmp_path, max_tokens=1500)
     assert recall(archive, kept.job_id) == kept
 
