@@ -38,7 +38,7 @@ archive = Archive(sys.argv[1])
 (job_id,) = archive.job_ids()
 started = time.perf_counter()
 state = archive.state(job_id)
-due = standing(archive, recall(archive, job_id), state).scheduler.next_due(time.time(), ["plain"])
+due = standing(archive, recall(archive, job_id), state).scheduler.next_due(time.monotonic(), ["plain"])
 peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(json.dumps([time.perf_counter() - started, due.ordinal, peak_kib / 1024]))
 """

@@ -20,8 +20,8 @@ from polythink.records import SampleKey
 BatchState = Literal["intended", "created", "settled", "released"]
 Outcome = Literal["succeeded", "errored", "canceled", "expired"]
 
-GRACE_S = 120.0  # seconds after which a batch that is not listed was never made
-CLOCKS_APART_S = 300.0  # seconds by which the API's clock and ours may differ
+GRACE_S = 120.0  # seconds of watching after which a batch that is not listed was never made
+CLOCKS_APART_S = 3600.0  # seconds by which the API's clock and ours may differ, or ours have jumped
 FOUND_WITHIN_S = 600.0  # seconds for which a new batch may be unknown to the API's other machines
 
 _NEXT: dict[BatchState, frozenset[BatchState]] = {
@@ -105,16 +105,17 @@ def candidates(record: BatchRecord, listed: Iterable[Listed], known: Collection[
     ]
 
 
-def fate(record: BatchRecord, ours: Mapping[str, bool | None], now: float) -> tuple[Fate, str | None]:
+def fate(ours: Mapping[str, bool | None], watched_s: float) -> tuple[Fate, str | None]:
     """What becomes of a record whose batch may or may not exist.
 
     `ours` says of each candidate whether its results carry our ids; None while it has no results yet. Every candidate
-    must be ruled out before the samples may be sent again; and until `GRACE_S` after the intent, one may still appear.
+    must be ruled out before the samples may be sent again; and for the first `GRACE_S` that this process has watched,
+    by a clock that does not jump, one may still appear.
     """
     for batch_id, is_ours in ours.items():
         if is_ours:
             return "adopt", batch_id
-    if None in ours.values() or now - record.intended_at < GRACE_S:
+    if None in ours.values() or watched_s < GRACE_S:
         return "wait", None
     return "release", None
 

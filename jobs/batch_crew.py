@@ -39,7 +39,8 @@ class _Open:
     record: BatchRecord
     pool: str
     tasks: dict[str, Task]  # by custom id: those whose results are still wanted
-    due_at: float = 0.0  # when to look again
+    due_at: float = 0.0  # when to look again, on the monotonic clock, as is all waiting
+    opened_at: float = field(default_factory=time.monotonic)  # by this process
     refusals: int = 0  # in a row
     remote: RemoteBatch | None = None
     results: _Results | None = None
@@ -108,7 +109,7 @@ class BatchCrew:
             self._cancel_all()
         self._create_due()
         for each in self._open:
-            if time.time() >= each.due_at and (results := self._advance(each)):
+            if time.monotonic() >= each.due_at and (results := self._advance(each)):
                 return News(results, [], at_once=True)
         self._open = [each for each in self._open if each.record.is_open]
         time.sleep(REST_S)
@@ -135,7 +136,7 @@ class BatchCrew:
     # Creating
 
     def _create_due(self) -> None:
-        if not self._unsent or time.time() < self._send_at:
+        if not self._unsent or time.monotonic() < self._send_at:
             return
         batch = next(packed(self._unsent))
         self._intend(batch)
@@ -157,11 +158,11 @@ class BatchCrew:
         try:
             remote = self._remotes[record.endpoint].create(tasks)
         except BatchCallError as error:
-            each.due_at = time.time() + REST_S
+            each.due_at = time.monotonic() + REST_S
             if error.is_certain:
                 self._release(each, error.failure.message)
                 self._refusals += 1
-                self._send_at = time.time() + max(error.failure.retry_after_s or 0.0, longer_s(self._refusals))
+                self._send_at = time.monotonic() + max(error.failure.retry_after_s or 0.0, longer_s(self._refusals))
             self._hear(error.failure)
             return
         self._heard()
@@ -170,7 +171,7 @@ class BatchCrew:
 
     def _created(self, each: _Open, remote: RemoteBatch) -> None:
         each.record = self._ledger.keep(each.record.created(remote.batch_id, remote.created_at))
-        each.due_at = time.time() + next_poll_s(0.0)
+        each.due_at = time.monotonic() + next_poll_s(0.0)
 
     def _release(self, each: _Open, reason: str) -> None:
         """Nothing of it is at the API: its samples may be sent again."""
@@ -208,13 +209,14 @@ class BatchCrew:
             batch.batch_id: (remote.first_custom_id(batch.batch_id) in wanted if batch.has_ended else None)
             for batch in found
         }
-        verdict, batch_id = fate(each.record, ours, time.time())
+        watched_s = time.monotonic() - each.opened_at
+        verdict, batch_id = fate(ours, watched_s)
         if verdict == "adopt" and batch_id is not None:
             self._created(each, listed[batch_id])
         elif verdict == "release":
             self._release(each, "it was never created")
         else:
-            each.due_at = time.time() + next_poll_s(time.time() - each.record.intended_at)
+            each.due_at = time.monotonic() + next_poll_s(watched_s)
 
     def _look(self, each: _Open) -> None:
         remote = self._remotes[each.record.endpoint]
@@ -223,7 +225,7 @@ class BatchCrew:
         if each.remote.ended_at is not None:
             each.results, each.outcomes, each.cost_usd = remote.results(batch_id), Counter(), 0.0
         else:
-            each.due_at = time.time() + next_poll_s(time.time() - each.remote.created_at)
+            each.due_at = time.monotonic() + next_poll_s(time.time() - each.remote.created_at)
 
     def _read(self, each: _Open) -> list[Result]:
         """The next results, as the API orders them. Raises BatchCallError once all before it are handed over."""
@@ -273,20 +275,20 @@ class BatchCrew:
                     self._remotes[each.record.endpoint].cancel(each.record.batch_id)
                 except BatchCallError as error:  # it may just have ended: what it brought is collected either way
                     self._trouble(each, error.failure)
-                each.due_at = time.time() + REST_S
+                each.due_at = time.monotonic() + REST_S
 
     # Trouble
 
     def _trouble(self, each: _Open, failure: Failure) -> None:
         """A look or a download failed: try again later; or let go of a batch that the API no longer knows."""
-        age_s = time.time() - (each.record.created_at or each.record.intended_at)
-        if failure.http_status == 404 and each.record.state == "created" and age_s > FOUND_WITHIN_S:
+        watched_s = time.monotonic() - each.opened_at
+        if failure.http_status == 404 and each.record.state == "created" and watched_s > FOUND_WITHIN_S:
             self._release(each, f"the API does not know it: {failure.message}")
             return
         if failure.http_status != 404:
             self._hear(failure)
         each.refusals += 1
-        each.due_at = time.time() + max(failure.retry_after_s or 0.0, longer_s(each.refusals))
+        each.due_at = time.monotonic() + max(failure.retry_after_s or 0.0, longer_s(each.refusals))
 
     def _hear(self, failure: Failure) -> None:
         if failure.disposition == "stop_job":

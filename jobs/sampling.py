@@ -124,7 +124,7 @@ class Sampling:
         """What is due and affordable, by pool."""
         if not (self._crew.has_ledger or self._keeper.is_prompt):
             return []  # what is drawn must become durable before it is sent
-        now = time.time()
+        now = time.monotonic()
         is_short = False
         drawn: list[tuple[str, list[Task]]] = []
         for pool, room in self._crew.room().items():
@@ -163,7 +163,7 @@ class Sampling:
             due = self._scheduler.next_due(now, arm_ids)
             if due is None:
                 break
-            task = self._afford(due, now, pool)
+            task = self._afford(due, pool)
             if task is None:
                 return tasks, False
             tasks.append(task)
@@ -172,14 +172,14 @@ class Sampling:
     def _suspects(self, most: int, now: float) -> tuple[list[Task], bool]:
         """Tasks for samples that go apart from all others, and whether the cap had room for all of them."""
         group = self._scheduler.next_suspects(now) if most else []
-        tasks = [task for due in group if (task := self._afford(due, now))]
+        tasks = [task for due in group if (task := self._afford(due))]
         return tasks, len(tasks) == len(group)
 
-    def _afford(self, due: Due, now: float, pool: str | None = None) -> Task | None:
+    def _afford(self, due: Due, pool: str | None = None) -> Task | None:
         """The task for a sample that is due; None, and the sample is put back, if the cap has no room for it."""
         key = self._scheduler.grid.key(due.ordinal)
         if self._reserve(key):
-            return self._requests.task(key, due.number, now, due.role, pool)
+            return self._requests.task(key, due.number, time.time(), due.role, pool)
         self._scheduler.put_back(due.ordinal)
         return None
 
@@ -284,7 +284,7 @@ class Sampling:
         if reason := mixture(self._standing.simulated, result.attempt):
             self.end("stopped", reason)
             result = set_apart(result, reason)
-        attempt = self._scheduler.settle(result, time.time(), may_give_up=self._was_answered)
+        attempt = self._scheduler.settle(result, time.monotonic(), may_give_up=self._was_answered)
         if attempt is not None and attempt.is_final and self._standing.simulated is None:
             self._standing.simulated = is_simulated(attempt)
         return attempt

@@ -58,3 +58,19 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"not within {DEADLINE_S} s: {what}"
         time.sleep(0.1)
+
+
+class JumpyClock:
+    """A wall clock that somebody sets: each call of `time.time` may find it elsewhere, an hour back or ahead."""
+
+    JUMPS_S = (0.0, -3600.0, 3600.0, -86400.0, 0.0)
+
+    def __init__(self, calls: int) -> None:
+        self._true, self._calls, self._left = time.time, calls, 0
+        self.jumps = 0
+
+    def __call__(self) -> float:
+        self._left += 1
+        if self._left % self._calls == 0:
+            self.jumps += 1
+        return self._true() + self.JUMPS_S[self.jumps % len(self.JUMPS_S)]

@@ -37,7 +37,7 @@ verdicts = st.dictionaries(st.text("abc", min_size=1), st.sampled_from([True, Fa
 def test_samples_are_released_only_when_every_candidate_is_ruled_out_and_none_can_appear(
     ours: dict[str, bool | None], seconds: float
 ) -> None:
-    verdict, batch_id = fate(intended(), ours, NOW + seconds)
+    verdict, batch_id = fate(ours, seconds)
     match verdict:
         case "adopt":
             assert batch_id is not None and ours[batch_id] is True

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from polythink.simulator.process import SimulatorProcess
 from polythink.storage.archive import Archive
 from polythink.storage.state import JobState
 from tests.batch_crash import STEPS
+from tests.processes import JumpyClock
 from tests.running import EXACTLY_ONCE, job_file, meter, one_row, run
 
 ROOT = Path(__file__).parents[2]
@@ -98,6 +100,18 @@ def test_killed_at_any_step_a_resume_pays_nothing_twice(tmp_path: Path, step: st
 
 
 def test_a_lost_reply_to_create_is_found_again(tmp_path: Path) -> None:
+    faults = plan(tmp_path, {"kind": "lost_batch_reply", "times": 2}, {"kind": "batch_not_found", "times": 2})
+    with simulator("--faults", faults) as server:
+        archive = Archive(tmp_path / "archive")
+        state, _ = run(archive, job_file(tmp_path, server.base_url, lane="batch", arms=BOTH))
+        assert (state.status, state.done) == ("done", 60)
+        billed_once(archive, server.base_url, 60)
+
+
+def test_a_lost_reply_is_found_again_whatever_the_wall_clock_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", JumpyClock(calls=5))
     faults = plan(tmp_path, {"kind": "lost_batch_reply", "times": 2}, {"kind": "batch_not_found", "times": 2})
     with simulator("--faults", faults) as server:
         archive = Archive(tmp_path / "archive")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from polythink.jobs.verify import verify_job
 from polythink.storage.archive import Archive
-from tests.processes import owner_of
+from tests.processes import JumpyClock, owner_of
 from tests.running import EXACTLY_ONCE, job_file, one_row, run
 from tests.scripted_server import Reply, Request, ScriptedServer, message_events, refusal, streamed
 
@@ -56,6 +58,28 @@ def test_a_storm_passes_and_one_bad_problem_fails_alone(tmp_path: Path) -> None:
     assert state.retries == 40
     bad = one_row(archive, "SELECT any_value(error_message) AS why FROM traces WHERE outcome = 'failed'")
     assert bad == {"why": "this prompt is not allowed"}
+
+
+def test_a_wall_clock_that_jumps_delays_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: Counter[str] = Counter()
+
+    def script(request: Request) -> Reply:
+        seen[request.sample] += 1
+        return refusal(529, "overloaded_error") if seen[request.sample] == 1 else WHOLE
+
+    archive, clock = Archive(tmp_path / "archive"), JumpyClock(calls=20)
+    with ScriptedServer(script) as server:
+        path = job_file(tmp_path, server.base_url)
+        started = time.monotonic()
+        monkeypatch.setattr(time, "time", clock)
+        state, work = run(archive, path)
+        monkeypatch.undo()
+        took_s = time.monotonic() - started
+    assert clock.jumps > 5
+    assert took_s < 600  # a retry that waited for the clock to come back would take an hour
+    assert (state.status, state.done, state.failed, state.retries) == ("done", 30, 0, 30)
+    assert one_row(archive, EXACTLY_ONCE) == {"rows": 30, "samples": 30, "failed": 0}
+    assert [audit.differences for audit in verify_job(archive, work.job_id)] == [()]
 
 
 @pytest.mark.parametrize("retries", [0, 2])
