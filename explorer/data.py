@@ -34,7 +34,7 @@ def read_results(archive: Archive, job: str) -> Results:
 
 def _job(archive: Archive, job_id: str) -> JobFacts:
     query = """
-        SELECT job_id, name, status, reason, created_at, updated_at, total, cap_usd,
+        SELECT job_id, name, status, reason, created_at, updated_at, total - spared AS total, cap_usd,
             (SELECT count(*) FROM traces WHERE job_id = $1) AS traces,
             (SELECT count(*) FROM problems WHERE job_id = $1) AS problems,
             coalesce((SELECT sum(cost_usd) FROM spend WHERE job_id = $1),

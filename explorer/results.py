@@ -22,7 +22,7 @@ class JobFacts:
     reason: str | None  # why it stopped
     created_at: datetime | None  # first run, UTC
     updated_at: datetime | None  # last sign of life, UTC
-    total: int  # samples asked for
+    total: int  # samples asked for, less those that a stopping rule spared
     traces: int  # samples finished
     problems: int
     spent_usd: float | None  # None where no price is known

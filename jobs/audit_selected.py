@@ -13,10 +13,12 @@ from polythink.jobs.workload import Workload
 from polythink.storage import schema
 from polythink.storage.archive import Archive
 
-_STAGE = (schema.SELECTIONS, schema.CURVES, schema.COMPARISONS)
+_STAGE = (schema.SELECTIONS, schema.CURVES, schema.STOPS, schema.ADAPTIVE, schema.COMPARISONS)
 _NAMED = {
     "selections": ("selector", "problem_id", "arm_id"),
     "curves": ("selector", "arm_id", "n"),
+    "stops": ("problem_id", "arm_id"),
+    "adaptive": ("selector", "arm_id"),
     "comparisons": ("selector", "first_arm", "second_arm"),
 }
 _DIGITS = 9  # after the point, in which numbers must agree

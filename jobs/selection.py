@@ -49,8 +49,14 @@ def select_anew(archive: Archive, work: Workload) -> None:
 def _select(archive: Archive, work: Workload, asked: Sequence[SelectorConfig]) -> tuple[list[str], Selected]:
     options = _read_options(archive, work) | {selector.row_name: _kept(selector) for selector in asked}
     archive.write_text(work.job_id, _OPTIONS_FILE, json.dumps(options, indent=1, sort_keys=True))
+    job = work.job
     selected = select_job(
-        archive, work.job_id, selectors=asked, equivalence=work.job.answer.rule().equivalence, seed=work.job.seed
+        archive,
+        work.job_id,
+        selectors=asked,
+        equivalence=job.answer.rule().equivalence,
+        stop=None if job.stop is None else job.stop.rule(),
+        seed=job.seed,
     )
     return [selector.row_name for selector in asked], selected
 

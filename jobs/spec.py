@@ -21,6 +21,7 @@ from polythink.jobs.spec_parts import (
     Prompt,
     Text,
 )
+from polythink.jobs.spec_stop import Stop
 
 
 def are_named_endpoints(value: Any) -> TypeGuard[dict[str, Any]]:
@@ -63,6 +64,11 @@ class Job(Model):
     prompt: Prompt = Field(default_factory=Prompt, description="what is sent for each")
     arms: Arms = Field(description="list of sampling configurations, or {grid: {model: [...], reasoning: [...]}}")
     samples: Count = Field(default=1, description="samples per problem and arm")
+    stop: Stop | None = Field(
+        default=None,
+        description="stop a problem's samples early: {beta: 0.95}, {dirichlet: 0.95}, {window: 4} or {greedy: 0.5}; "
+        "null: every problem gets all samples",
+    )
     max_tokens: MaxTokens = Field(
         default="auto",
         description="ceiling on thinking and answer together; auto: budget + 4096, 32000 for effort and adaptive, "

@@ -20,6 +20,12 @@ _DONE = """
     FROM traces JOIN problems USING (job_id, problem_id) JOIN arms USING (job_id, arm_id)
     WHERE job_id = ? AND sample_index < ?
 """
+_ANSWERS = """
+    SELECT (sample_index * ? + problems.ordinal) * ? + arms.ordinal AS ordinal,
+        CASE WHEN outcome = 'answered' THEN canonical_answer END AS form
+    FROM traces JOIN problems USING (job_id, problem_id) JOIN arms USING (job_id, arm_id)
+    WHERE job_id = ? AND sample_index < ?
+"""
 _TRIED = """
     SELECT problem_id, arm_id, sample_index, max(attempt) AS number FROM attempts
     WHERE job_id = $1 AND status IN ('retry', 'lost')
@@ -76,6 +82,7 @@ def standing(archive: Archive, work: Workload, state: JobState, only: Ordinals |
         earlier_attempts=_tried(archive, grid, work.job_id),
         max_strikes=1 + work.job.retries,
         seed=work.job.seed,
+        in_waves=work.job.stop is not None and only is None,
     )
     arms = {
         arm.arm_id: ArmProgress(done=count, total=grid.per_arm) for arm, count in zip(work.arms, per_arm, strict=True)
@@ -87,6 +94,21 @@ def standing(archive: Archive, work: Workload, state: JobState, only: Ordinals |
         state=replace(state, total=len(grid), done=finished, arms=arms, **totals),
         simulated=_simulated(archive, work.job_id),
     )
+
+
+def kept_answers(archive: Archive, work: Workload) -> dict[int, str | None]:
+    """The canonical answer of each finished sample by its number; None where it abstains."""
+    shape = [len(work.problems), len(work.arms), work.job_id, work.job.samples]
+    rows = archive.sql(_ANSWERS, shape)
+    forms: dict[str, str] = {}  # one object for all that are alike
+    kept = zip(rows["ordinal"].to_pylist(), rows["form"].to_pylist(), strict=True)
+    return {ordinal: None if form is None else forms.setdefault(form, form) for ordinal, form in kept}
+
+
+def with_spared(state: JobState, scheduler: Scheduler) -> JobState:
+    """The state with the samples that are not wanted, as far as that is known."""
+    arms = {arm_id: replace(arm, spared=scheduler.spared[arm_id]) for arm_id, arm in state.arms.items()}
+    return replace(state, arms=arms)
 
 
 def _cap_usd(archive: Archive, work: Workload) -> float | None:

@@ -14,12 +14,15 @@ from polythink.storage.archive import Archive
 _QUERY = """
     SELECT t.problem_id, t.arm_id, t.sample_index, t.correct, t.score, t.cost_usd, t.thinking_tokens,
         CASE WHEN t.outcome = 'answered' THEN t.answer END AS answer,
-        p.gold IS NOT NULL AS has_gold,
+        p.gold IS NOT NULL AS has_gold, coalesce(a.samples, 0) AS asked,
+        t.sample_index < coalesce(e.at_least, t.sample_index + 1) AS even,
         dense_rank() OVER (ORDER BY p.ordinal, t.problem_id) - 1 AS problem,
         dense_rank() OVER (ORDER BY a.ordinal, t.arm_id) - 1 AS arm
     FROM traces t
     LEFT JOIN problems p ON p.job_id = t.job_id AND p.problem_id = t.problem_id
     LEFT JOIN arms a ON a.job_id = t.job_id AND a.arm_id = t.arm_id
+    LEFT JOIN (SELECT job_id, arm_id, min(at_least) AS at_least FROM stops GROUP BY ALL) e
+        ON e.job_id = t.job_id AND e.arm_id = t.arm_id
     WHERE t.job_id = ?
     ORDER BY arm, problem, t.sample_index
 """
@@ -40,6 +43,8 @@ class Samples:
     score: Reals  # [S] as the grader gave it; NaN where it gave none
     cost_usd: Reals  # [S] USD; NaN where no price is known
     thinking_tokens: Reals  # [S] tokens; NaN where the server did not say
+    asked: Ints  # [S] samples that its arm asks for, per problem
+    even: Flags  # [S] False where a stopping rule gave some problems of its arm as many samples and others not
 
     def __len__(self) -> int:
         return len(self.answer)
@@ -68,6 +73,8 @@ def load_samples(archive: Archive, job_id: str) -> Samples:
         score=rows["score"].to_numpy().astype(np.float64),
         cost_usd=rows["cost_usd"].to_numpy().astype(np.float64),
         thinking_tokens=rows["thinking_tokens"].to_numpy().astype(np.float64),
+        asked=rows["asked"].to_numpy().astype(np.int64),
+        even=rows["even"].to_numpy().astype(np.bool_),
     )
 
 
@@ -76,7 +83,7 @@ def countable(samples: Samples) -> Flags:
 
     With a gold answer it does, unless the job has answers and compared none of them with gold. Without one, it does
     if any of its samples was graded, or if none had an answer to grade while other such problems were graded: an
-    unanswered problem is wrong, not unknown.
+    unanswered problem is wrong, not unknown. Of arms that were stopped early only the samples that are `even` do.
     """
     graded = np.array([correct is not None for correct in samples.correct], dtype=np.bool_)
     answered = np.array([answer is not None for answer in samples.answer], dtype=np.bool_)
@@ -88,7 +95,7 @@ def countable(samples: Samples) -> Flags:
             enters[ballot] = gold_is_used
         else:
             enters[ballot] = graded[ballot].any() or (function_is_used and not answered[ballot].any())
-    return enters
+    return enters & samples.even
 
 
 def _runs(labels: Ints) -> Iterator[slice]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import PurePosixPath
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,16 +15,21 @@ from polythink.records import Equivalence
 from polythink.selectors.comparisons import compare
 from polythink.selectors.curves import CurveFunction, curve
 from polythink.selectors.equivalence import canonical, class_map
+from polythink.selectors.greedy import Greedy
 from polythink.selectors.math_judge import MathJudge
 from polythink.selectors.panel import ABSTAINS, Flags, Ints, Panel, Reals, count
 from polythink.selectors.passk import all_curve, pass_curve
 from polythink.selectors.registry import ALL, PASS, SelectorConfig
 from polythink.selectors.samples import Samples, countable, load_samples
 from polythink.selectors.scoring import Scored, marked, score
+from polythink.selectors.stopped import adaptive_points, even_flags, find_stops
+from polythink.selectors.stopping import StoppingRule
 from polythink.selectors.thinking import ThinkingFit, ThinkingPoint, fit_log2, thinking_point
 from polythink.selectors.votes import Ballot, Verdict, Vote
 from polythink.storage.archive import Archive
-from polythink.storage.schema import COMPARISONS, CURVES, SELECTIONS
+from polythink.storage.schema import ADAPTIVE, COMPARISONS, CURVES, SELECTIONS, STOPS, Table
+
+EVERY = "all"  # the part of a table that has but one for each job
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +47,12 @@ def select_job(
     *,
     selectors: Sequence[SelectorConfig],
     equivalence: Equivalence,
+    stop: StoppingRule | Greedy | None = None,
     seed: int = 0,
 ) -> Selected:
     """Write `selections`, `curves` and `comparisons`: a part per selector, and `pass` and `all` for pass@n and pass^n.
+
+    Where problems were stopped early, by the rule `stop`, also `stops` and `adaptive`.
 
     The same traces, selectors, equivalence and seed give the same rows. Raises ValueError if a selector is named
     twice: its rows would be told apart by nothing. A ballot whose judging has not all been heard gets no row, and its
@@ -54,6 +63,10 @@ def select_job(
         raise ValueError(f"select: found {', '.join(names)}; name each selector once, or tell them apart with `as`")
     samples = load_samples(archive, job_id)
     classes = answer_classes(samples, equivalence)
+    stops = find_stops(archive, job_id, samples, classes, stop)
+    _replace(archive, STOPS, job_id, EVERY, stops)
+    short = {(each.problem_id, each.arm_id) for each in stops}
+    samples = replace(samples, even=even_flags(samples, stops))
     panels = arm_panels(samples, classes)
     problems = arm_problems(samples)
     ballots = job_ballots(samples, classes)
@@ -65,7 +78,9 @@ def select_job(
         kind, name = config.kind, config.row_name
         scored = score(archive, job_id, config, samples, ballots)
         rows = _selection_rows(samples, marked(ballots, scored), config, scored, seed)
+        rows = [row | {"stopped": (row["problem_id"], row["arm_id"]) in short} for row in rows]
         archive.replace_part(SELECTIONS, job_id, name, pa.Table.from_pylist(rows, schema=SELECTIONS.arrow))
+        _replace(archive, ADAPTIVE, job_id, name, adaptive_points(name, _graded(samples, rows), stops, seed))
         selections += len(rows)
         own_curve = kind.curve(config.settings, seed)
         if own_curve is None:
@@ -90,7 +105,7 @@ def forget_selector(archive: Archive, job_id: str, name: str) -> None:
 
 
 def _selector_parts(archive: Archive, job_id: str) -> list[PurePosixPath]:
-    return [path for table in (SELECTIONS, CURVES, COMPARISONS) for path in archive.parts(table.name, job_id)]
+    return [path for table in (SELECTIONS, CURVES, ADAPTIVE, COMPARISONS) for path in archive.parts(table.name, job_id)]
 
 
 def _selector_of(path: PurePosixPath) -> str:
@@ -225,6 +240,24 @@ def _selection_row(samples: Samples, span: slice, name: str, verdict: Verdict) -
         "winner_index": verdict.winner_index,
         "cost_usd": float(known.sum()) if len(known) else None,
     }
+
+
+def _graded(samples: Samples, rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], tuple[int, int, bool]]:
+    """Of the selections whose problems enter a curve: samples, samples asked for, and whether it is right."""
+    enters = countable(samples)
+    spans = [span for span in samples.ballots() if enters[span].any()]
+    asked = {
+        (samples.problem_id[span.start], samples.arm_id[span.start]): int(samples.asked[span.start]) for span in spans
+    }
+    cells = ((row, (row["problem_id"], row["arm_id"])) for row in rows)
+    return {cell: (row["n"], asked[cell], row["correct"] is True) for row, cell in cells if cell in asked}
+
+
+def _replace(archive: Archive, table: Table, job_id: str, part: str, records: Sequence[Any]) -> None:
+    """Write these records as a part; none at all only in place of an earlier one."""
+    if records or any(_selector_of(path) == part for path in archive.parts(table.name, job_id)):
+        rows = pa.Table.from_pylist([asdict(record) for record in records], schema=table.arrow)
+        archive.replace_part(table, job_id, part, rows)
 
 
 def _write_curves(

@@ -171,6 +171,7 @@ SELECTIONS = Table(
         Column("arm_id", TEXT, "", "the arm"),
         Column("selector", TEXT, "", "majority, first, ..., or what the job calls it with `as`"),
         Column("n", COUNT, "samples", "samples the selector saw, abstentions included"),
+        Column("stopped", FLAG, "", "whether a stopping rule left it fewer samples than were asked for"),
         Column("answer", TEXT, "", "the winning answer as written by its first voter; null if every sample abstained"),
         Column("canonical_answer", TEXT, "", "the winner's canonical form"),
         Column("correct", FLAG, "", "whether the winner is right; null if not graded"),
@@ -200,6 +201,36 @@ CURVES = Table(
             "error", REAL, "0..1", "standard error of accuracy from drawing subsets of samples; 0 if all were counted"
         ),
         Column("problems", COUNT, "problems", "that the average is over"),
+    ),
+)
+
+STOPS = Table(
+    "stops",
+    "one row per problem and arm with fewer samples than asked for, because of a stopping rule",
+    (
+        Column("problem_id", TEXT, "", "the problem"),
+        Column("arm_id", TEXT, "", "the arm"),
+        Column("n", COUNT, "samples", "finished"),
+        Column("samples", COUNT, "samples", "asked for"),
+        Column("rule", TEXT, "", "the rule with its setting, as in beta 0.95"),
+        Column("at_least", COUNT, "samples", "that every problem got before the rule looked at any vote"),
+        Column("lead", REAL, "0.5..1", "chance that the leading answer beats the runner-up, after these votes"),
+    ),
+)
+
+ADAPTIVE = Table(
+    "adaptive",
+    "accuracy where problems were stopped early: one row per arm and selector, in place of its curve",
+    (
+        Column("arm_id", TEXT, "", "the arm"),
+        Column("selector", TEXT, "", "the selector"),
+        Column("n", REAL, "samples", "samples per problem, the mean"),
+        Column("samples", COUNT, "samples", "asked for per problem"),
+        Column("accuracy", REAL, "0..1", "of the answers selected from all samples of each problem"),
+        Column("low", REAL, "0..1", "lower end of the band"),
+        Column("high", REAL, "0..1", "upper end of the band"),
+        Column("problems", COUNT, "problems", "that the average is over"),
+        Column("stopped", COUNT, "problems", "of these with fewer samples than asked for"),
     ),
 )
 
@@ -244,7 +275,18 @@ COMPARISONS = Table(
     ),
 )
 
-TABLES: tuple[Table, ...] = (PROBLEMS, ARMS, TRACES, ATTEMPTS, BATCHES, SELECTIONS, CURVES, COMPARISONS)
+TABLES: tuple[Table, ...] = (
+    PROBLEMS,
+    ARMS,
+    TRACES,
+    ATTEMPTS,
+    BATCHES,
+    SELECTIONS,
+    CURVES,
+    STOPS,
+    ADAPTIVE,
+    COMPARISONS,
+)
 
 JOBS = Table(
     "jobs",
@@ -257,6 +299,7 @@ JOBS = Table(
         Column("total", COUNT, "samples", "asked for"),
         Column("done", COUNT, "samples", "finished, failed ones included"),
         Column("failed", COUNT, "samples", "given up"),
+        Column("spared", COUNT, "samples", "not sent, because a stopping rule found their problem decided"),
         Column("retries", COUNT, "requests", "made beyond the first of each sample"),
         Column("output_tokens", COUNT, "tokens", "billed"),
         Column("spent_usd", REAL, "USD", "settled over all runs"),

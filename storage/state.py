@@ -13,8 +13,13 @@ Status = Literal["submitted", "running", "done", "stopped", "interrupted", "canc
 class ArmProgress:
     """How far one arm is."""
 
-    done: int
-    total: int
+    done: int  # samples finished
+    total: int  # samples asked for
+    spared: int = 0  # of these not wanted after all: their problem's vote was decided
+
+    @property
+    def wanted(self) -> int:
+        return self.total - self.spared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +49,15 @@ class JobState:
     selector: str | None = None  # the selector it judges for
     arms: dict[str, ArmProgress] = field(default_factory=dict)  # by arm_id
     warnings: tuple[str, ...] = ()  # of this run: what went wrong and did not end it
+
+    @property
+    def spared(self) -> int:
+        """Samples not wanted after all, because their problem's vote was decided without them."""
+        return sum(arm.spared for arm in self.arms.values())
+
+    @property
+    def wanted(self) -> int:
+        return self.total - self.spared
 
 
 def to_json(state: JobState) -> str:
