@@ -22,7 +22,7 @@ def replay(job: JobName, archive: ArchiveOption = None, as_json: JsonOption = Fa
         where = read_archive(archive)
         found = replay_job(where, recall(where, where.resolve(job)))
     if not found:
-        print(f"polythink: {job} has no graded samples to replay", file=sys.stderr)
+        print(f"polythink: {job} has no graded samples to replay, or none that were not stopped early", file=sys.stderr)
         raise typer.Exit(BAD_USAGE)
     if as_json:
         print(json.dumps({arm_id: [asdict(each) for each in rows] for arm_id, rows in found.items()}, indent=1))

@@ -8,6 +8,7 @@ from polythink.explorer.problem_data import read_problems, rows_of
 from polythink.explorer.results import OUTCOMES, ArmFacts, ArmPair, CurvePoint, JobFacts, Results, SpendLine
 from polythink.selectors.registry import ALL, PASS
 from polythink.selectors.stage import thinking_job
+from polythink.selectors.stopped import AdaptivePoint
 from polythink.selectors.thinking import ThinkingPoint
 from polythink.storage.archive import Archive
 
@@ -29,6 +30,7 @@ def read_results(archive: Archive, job: str) -> Results:
         problems=read_problems(archive, job_id, selector, focus),
         spend=_spend(archive, job_id),
         minds=_minds(archive, job_id),
+        stopped=_stopped(archive, job_id),
     )
 
 
@@ -79,6 +81,14 @@ def _pairs(archive: Archive, job_id: str, selector: str | None) -> tuple[ArmPair
         ORDER BY p_value, abs(difference) DESC, first_arm, second_arm
     """
     return tuple(ArmPair(**row) for row in archive.sql(query, [job_id, selector or PASS]).to_pylist())
+
+
+def _stopped(archive: Archive, job_id: str) -> tuple[AdaptivePoint, ...]:
+    query = """
+        SELECT p.* EXCLUDE (job_id) FROM adaptive p LEFT JOIN arms a USING (job_id, arm_id)
+        WHERE job_id = $1 ORDER BY a.ordinal, selector
+    """
+    return tuple(AdaptivePoint(**row) for row in rows_of(archive, query, job_id))
 
 
 def _with_resting(

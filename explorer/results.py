@@ -7,6 +7,7 @@ from datetime import datetime
 
 from polythink.records import Outcome
 from polythink.selectors.registry import PASS
+from polythink.selectors.stopped import AdaptivePoint
 from polythink.selectors.thinking import ThinkingPoint
 
 OUTCOMES: tuple[Outcome, ...] = ("answered", "no_answer", "truncated", "refused", "failed")
@@ -140,6 +141,7 @@ class Results:
     problems: tuple[ProblemFacts, ...]  # the first MAX_PROBLEMS
     spend: tuple[SpendLine, ...]
     minds: dict[str, int]  # simulated samples by the mind that answered
+    stopped: tuple[AdaptivePoint, ...] = ()  # of the arms whose problems were stopped early
 
     @property
     def simulated(self) -> int:

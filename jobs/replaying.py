@@ -10,8 +10,12 @@ from polythink.storage.archive import Archive
 
 
 def replay_job(archive: Archive, work: Workload) -> dict[str, list[Replayed]]:
-    """Every rule on every arm whose right and wrong can be told apart, by the job's own equivalence and seed."""
+    """Every rule on every arm whose right and wrong can be told apart, by the job's own equivalence and seed.
+
+    Arms that were stopped early are left out: what their problems would have said next is not there.
+    """
     samples = load_samples(archive, work.job_id)
+    stopped = {samples.arm_id[arm.start] for arm in samples.arms() if not samples.even[arm].all()}
     classes = answer_classes(samples, work.job.answer.rule().equivalence)
     panels = arm_panels(samples, classes)
-    return {arm_id: replay(panel, seed=work.job.seed) for arm_id, panel in panels.items()}
+    return {arm_id: replay(panel, seed=work.job.seed) for arm_id, panel in panels.items() if arm_id not in stopped}
