@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import altair as alt
 
-from polythink.explorer.axes import WIDTHS, Drawing, Row, accuracy_axis, colour, domain_of, finished
+from polythink.explorer.axes import WIDTHS, Drawing, Row, accuracy_axis, colour, domain_of, finished, spread
 from polythink.explorer.headlines import samples_headline
 from polythink.explorer.labels import NAME_CHARACTERS, arm_names, band, clipped, percent, selector_name
 from polythink.explorer.results import CurvePoint, Results
 from polythink.explorer.theme import Theme
 from polythink.selectors.registry import PASS
 
-MAX_PANELS = 12  # arms drawn
 BASELINE = "first"  # stays where one sample is: its band would cover the others'
 _TITLE = "problems right"
 
@@ -19,9 +18,9 @@ _TITLE = "problems right"
 def samples_figure(results: Results, theme: Theme, *, narrow: bool = False) -> Drawing | None:
     """Accuracy over samples per problem, a panel per arm, a line per selector; None without curves.
 
-    Of more than MAX_PANELS arms, evenly spaced ones are drawn, the first and the last among them.
+    Of more than MAX_ARMS arms, evenly spaced ones are drawn, the first and the last among them.
     """
-    drawn = _spread([arm.arm_id for arm in results.arms if any(p.arm_id == arm.arm_id for p in results.curves)])
+    drawn = spread([arm.arm_id for arm in results.arms if any(p.arm_id == arm.arm_id for p in results.curves)])
     points = [point for point in results.curves if point.arm_id in drawn]
     if not points:
         return None
@@ -76,10 +75,3 @@ def _curves(rows: list[Row], hue: alt.Color, width: int, height: int) -> alt.Lay
         .encode(x=x, color=hue, y=middle, description="said:N", tooltip="said:N"),
     ]
     return alt.LayerChart(data=alt.InlineData(values=rows), layer=layers, width=width, height=height)
-
-
-def _spread(arm_ids: list[str]) -> list[str]:
-    """At most MAX_PANELS of them, evenly spaced, in order."""
-    if len(arm_ids) <= MAX_PANELS:
-        return arm_ids
-    return [arm_ids[round(k * (len(arm_ids) - 1) / (MAX_PANELS - 1))] for k in range(MAX_PANELS)]

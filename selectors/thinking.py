@@ -48,6 +48,10 @@ class ThinkingLine:
     low: list[float]  # of the line there; below 0 and above 1 where the line goes there
     high: list[float]
 
+    def at(self, tokens: float) -> float:
+        """The line's accuracy there."""
+        return self.fit.intercept + self.fit.slope * float(np.log2(tokens))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ByProblem:

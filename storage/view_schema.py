@@ -93,7 +93,7 @@ CALIBRATION_SUMMARY = Table(
             "calibration_error",
             REAL,
             "0..1",
-            "expected calibration error: mean over selections of the distance of confidence and accuracy in their tenth",
+            "expected calibration error: distance of confidence and accuracy in a tenth, averaged over selections",
         ),
         Column("brier", REAL, "0..1", "Brier score: mean squared distance of confidence and correctness"),
     ),
