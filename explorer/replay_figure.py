@@ -18,6 +18,8 @@ from polythink.selectors.replay import ORDERS, Replayed
 _HEIGHT = 220  # pixels of a panel
 _LINE, _LETTER = 13, 6.0  # pixels; height of a label, width of a letter
 _REACH = 1.96  # standard errors to each end of a bar
+_TOLERATED = 0.01  # of accuracy
+_NOTHING = 0.0005  # of accuracy; less is no change
 _MARGIN = 0.15  # of the range of differences, above and below
 _SHARES = [0, 0.25, 0.5, 0.75, 1]
 _ASKED, _CHANGE = "samples asked for, of all", "accuracy, less that of all samples"
@@ -48,20 +50,27 @@ def replay_figure(found: Found, results: Results, theme: Theme, *, narrow: bool 
     )
     order = [names[arm_id] for arm_id in drawn]
     chart = layers.facet(facet=alt.Facet("arm:N", title=None, sort=order), columns=columns, spacing=22)
-    bands = f"{ORDERS} random orders of each problem's samples; bars: {bands_over(results)}, 1.96 standard errors"
+    bands = f"{ORDERS} orders of each problem's samples; bars: {bands_over(results)}, of the difference"
     omitted = len(found) - len(drawn)
-    title = _headline(found, drawn[0], names)
+    title = _headline(found, names)
     return finished(chart, results, title, theme, narrow=narrow, omitted=omitted, bands=bands)
 
 
-def _headline(found: Found, first: str, names: Mapping[str, str]) -> str:
-    """Of the arm where it is least, what the rule asks for that loses nothing its error bar does not cover."""
-    safe = [(each, arm_id) for arm_id, rows in found.items() for each in rows if each.difference + _bar(each) >= 0]
-    if not safe:
-        return f"Every rule loses accuracy with {names[first]}"
-    best, arm_id = min(safe, key=lambda pair: pair[0].samples / pair[0].of_samples)
-    share, change = best.samples / best.of_samples, 100 * best.difference
-    return f"With {names[arm_id]}, {best.rule} asks for {share:.0%} of the samples: {change:+.1f} points of accuracy"
+def _headline(found: Found, names: Mapping[str, str]) -> str:
+    """Of all arms, the rule that asks for least among those that surely lose less than `_TOLERATED`."""
+    sure = [
+        (each, arm_id)
+        for arm_id, rows in found.items()
+        for each in rows
+        if each.difference - _REACH * each.error > -_TOLERATED  # never where the error is not known
+    ]
+    if not sure:
+        return "No rule is sure to lose less than a point of accuracy"
+    best, arm_id = min(sure, key=lambda pair: pair[0].samples / pair[0].of_samples)
+    asked = f"With {names[arm_id]}, {best.rule} asks for {best.samples / best.of_samples:.0%} of the samples"
+    if abs(best.difference) < _NOTHING:
+        return f"{asked} and is as often right"
+    return f"{asked}: {100 * best.difference:+.1f} points of accuracy"
 
 
 def _bar(each: Replayed) -> float:
@@ -75,7 +84,7 @@ def _row(each: Replayed, name: str) -> Row:
     return {
         "arm": name,
         "kind": kind,
-        "label": setting or kind,
+        "label": setting.removesuffix(" of all") or kind,
         "share": each.samples / each.of_samples,
         "difference": each.difference,
         "low": each.difference - bar,
@@ -113,14 +122,15 @@ def _layers(domain: list[float], hue: alt.Color, theme: Theme) -> list[alt.Chart
     y, low, height = (alt.Y(f"{field}:Q", **_change_axis(domain)) for field in ("difference", "low", "height"))
     style: dict[str, Any] = {"align": "left", "baseline": "top", "fontSize": 11}
     text = alt.Chart().encode(x=at, y=height, text="label:N")
+    level = alt.Chart().mark_rule(color=theme.bound, strokeDash=[4, 4], strokeWidth=1.3)
     return [
-        alt.Chart().mark_rule(color=theme.bound, strokeDash=[4, 4], strokeWidth=1.3).encode(y=alt.datum(0)),
+        level.encode(y=alt.YDatum(0, **_change_axis(domain))),
         alt.Chart().mark_rule(strokeWidth=2, opacity=0.5).encode(x=x, color=hue, y=low, y2="high:Q"),
+        text.mark_text(**style, stroke=theme.page, strokeWidth=3, strokeJoin="round", color=theme.page, aria=False),
+        text.mark_text(**style).encode(color=hue),
         alt.Chart()
         .mark_point(filled=True, size=80, opacity=1)
         .encode(x=x, y=y, color=hue, description="said:N", tooltip="said:N"),
-        text.mark_text(**style, stroke=theme.page, strokeWidth=3, strokeJoin="round", color=theme.page, aria=False),
-        text.mark_text(**style, color=theme.ink),
     ]
 
 
@@ -131,4 +141,4 @@ def _share_axis() -> dict[str, Any]:
 
 def _change_axis(domain: list[float]) -> dict[str, Any]:
     scale = alt.Scale(domain=domain, nice=False)
-    return {"title": _CHANGE, "scale": scale, "axis": alt.Axis(format="+.1%", tickCount=6)}
+    return {"title": _CHANGE, "scale": scale, "axis": alt.Axis(format="+.1%", tickCount=6, grid=True)}
