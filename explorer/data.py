@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from polythink.explorer.problem_data import read_problems, rows_of
 from polythink.explorer.results import OUTCOMES, ArmFacts, ArmPair, CurvePoint, JobFacts, Results, SpendLine
+from polythink.explorer.selector_data import read_bins, read_calibrations, read_frontier, read_gaps
 from polythink.selectors.registry import ALL, PASS
 from polythink.selectors.stage import thinking_job
 from polythink.selectors.stopped import AdaptivePoint
@@ -20,11 +21,17 @@ def read_results(archive: Archive, job: str) -> Results:
     curves = _curves(archive, job_id)
     selector = _shown_selector(archive, job_id)
     focus = _focus_arm(arms, curves, selector)
+    points, lines = thinking_job(archive, job_id)
     return Results(
         job=_job(archive, job_id),
         arms=arms,
         curves=curves,
-        thinking=_with_resting(thinking_job(archive, job_id)[0], arms, curves),
+        thinking=_with_resting(points, arms, curves),
+        lines=tuple(lines),
+        frontier=read_frontier(archive, job_id),
+        bins=read_bins(archive, job_id, selector),
+        calibrations=read_calibrations(archive, job_id, selector),
+        gaps=read_gaps(archive, job_id, focus),
         pairs=_pairs(archive, job_id, selector),
         selector=selector,
         problems=read_problems(archive, job_id, selector, focus),
@@ -39,6 +46,7 @@ def _job(archive: Archive, job_id: str) -> JobFacts:
         SELECT job_id, name, status, reason, created_at, updated_at, total - spared AS total, cap_usd,
             (SELECT count(*) FROM traces WHERE job_id = $1) AS traces,
             (SELECT count(*) FROM problems WHERE job_id = $1) AS problems,
+            (SELECT count(DISTINCT family) + count_if(family IS NULL) FROM problems WHERE job_id = $1) AS families,
             coalesce((SELECT sum(cost_usd) FROM spend WHERE job_id = $1),
                      (SELECT sum(cost_usd) FROM traces WHERE job_id = $1)) AS spent_usd
         FROM jobs WHERE job_id = $1

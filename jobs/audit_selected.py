@@ -1,4 +1,4 @@
-"""Auditing the downstream stage: selections, curves and comparisons, made again and laid beside those kept."""
+"""Auditing the downstream stage: what it wrote, made again and laid beside what is kept."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from polythink.jobs.workload import Workload
 from polythink.storage import schema
 from polythink.storage.archive import Archive
 
-_STAGE = (schema.SELECTIONS, schema.CURVES, schema.STOPS, schema.ADAPTIVE, schema.COMPARISONS)
+_STAGE = (schema.SELECTIONS, schema.CURVES, schema.STOPS, schema.ADAPTIVE, schema.COMPARISONS, schema.COVERAGE)
 _NAMED = {
     "selections": ("selector", "problem_id", "arm_id"),
     "curves": ("selector", "arm_id", "n"),
     "stops": ("problem_id", "arm_id"),
     "adaptive": ("selector", "arm_id"),
     "comparisons": ("selector", "first_arm", "second_arm"),
+    "coverage": ("problem_id", "arm_id", "n"),
 }
 _DIGITS = 9  # after the point, in which numbers must agree
 
@@ -42,7 +43,7 @@ class _Noting(Archive):
 
 
 def audit_selected(archive: Archive, work: Workload, findings: Findings) -> None:
-    """Selections, curves and comparisons are what their selectors make of the traces."""
+    """Selections, curves, comparisons and coverage are what their selectors make of the traces."""
     noting = _Noting(archive.root)
     select_anew(noting, work)
     for table in _STAGE:

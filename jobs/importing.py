@@ -157,6 +157,7 @@ def _problems(found: Foreign) -> dict[str, Problem]:
             gold=kept.gold,
             fields={"question_id": problem_id, "question": kept.question, "gold": kept.gold} | kept.common,
             ordinal=ordinal,
+            family=kept.family,
         )
         for ordinal, (problem_id, kept) in enumerate(found.problems.items())
     }

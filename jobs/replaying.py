@@ -8,8 +8,10 @@ from polythink.selectors.samples import load_samples
 from polythink.selectors.stage import answer_classes, arm_panels
 from polythink.storage.archive import Archive
 
+Replays = dict[str, list[Replayed]]  # by arm_id
 
-def replay_job(archive: Archive, work: Workload) -> dict[str, list[Replayed]]:
+
+def replay_job(archive: Archive, work: Workload) -> Replays:
     """Every rule on every arm whose right and wrong can be told apart, by the job's own equivalence and seed.
 
     Arms that were stopped early are left out: what their problems would have said next is not there.

@@ -77,6 +77,11 @@ class Problems(Model):
     gold: Text | None = Field(
         default=None, description="field with the reference answer; null: gold, if the rows have it"
     )
+    family: Text | None = Field(
+        default=None,
+        description="field whose value problems have in common that stand or fall together, as variants of one "
+        "template or questions on one passage: bands draw whole families; null: each is one of its own",
+    )
     fields: dict[Text, Text] = Field(
         default_factory=dict, description="further names for fields of the rows, as ours: theirs"
     )

@@ -137,6 +137,7 @@ def recall(archive: Archive, job_id: str) -> Workload:
                 gold=row["gold"],
                 fields=json.loads(row["fields"]),
                 ordinal=row["ordinal"],
+                family=row["family"],
             )
             for row in problems
         ),

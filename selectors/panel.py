@@ -31,6 +31,7 @@ class Panel:
     hit: Flags  # [S] whether the sample is right
     weight: Reals  # [S] of its vote, at least 0; NaN withholds the vote
     score: Reals  # [S] higher is better; NaN where nothing scored it
+    family: Ints  # [P] any numbering; bands draw whole families of problems
 
     @property
     def voters(self) -> Ints:
@@ -58,6 +59,7 @@ def count(
     *,
     weight: Reals | None = None,
     score: Reals | None = None,
+    family: Ints | None = None,
 ) -> Panel:
     """Count S samples of so many problems, each with at least one sample.
 
@@ -68,6 +70,7 @@ def count(
         problems: P.
         weight: [S] of each vote, at least 0, NaN to withhold it; None: every vote weighs 1.
         score: [S] of each sample, higher is better, NaN for none; None: nothing was scored.
+        family: [P] of each problem; None: each is one of its own.
 
     Raises ValueError if a problem has no sample, or a weight is negative or infinite.
     """
@@ -90,6 +93,7 @@ def count(
         hit=correct[order],
         weight=np.ones(len(problem)) if weight is None else weight[order],
         score=np.full(len(problem), np.nan) if score is None else score[order],
+        family=np.arange(problems) if family is None else family,
     )
 
 

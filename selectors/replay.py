@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from polythink.selectors.bands import standard_error
 from polythink.selectors.greedy import Greedy, allocate
 from polythink.selectors.panel import ABSTAINS, Flags, Ints, Panel, Reals
 from polythink.selectors.stopping import Beta, Dirichlet, StoppingRule, Window, stops_at
@@ -32,7 +33,7 @@ class Replayed:
     accuracy: float  # of the majority when it stops
     fixed_accuracy: float  # of the majority of all samples
     difference: float  # of the two, per problem
-    error: float  # standard error of the difference, over problems
+    error: float  # standard error of the difference, over problems, those of a family together; NaN for one family
     problems: int
 
 
@@ -83,7 +84,6 @@ def _majority_is_right(labels: Ints, hits: Flags) -> bool:
 
 def _replayed(rule: str, panel: Panel, used: Sequence[Sequence[int]], accuracy: Reals, fixed: Reals) -> Replayed:
     apart = accuracy - fixed
-    problems = len(apart)
     return Replayed(
         rule=rule,
         samples=float(np.mean(np.array(used))),
@@ -91,6 +91,6 @@ def _replayed(rule: str, panel: Panel, used: Sequence[Sequence[int]], accuracy: 
         accuracy=float(accuracy.mean()),
         fixed_accuracy=float(fixed.mean()),
         difference=float(apart.mean()),
-        error=float(apart.std(ddof=1) / np.sqrt(problems)) if problems > 1 else float("nan"),
-        problems=problems,
+        error=standard_error(apart, panel.family),
+        problems=len(apart),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import pyarrow as pa
 
 from polythink.selectors.panel import Flags, Ints, Reals
 from polythink.storage.archive import Archive
@@ -14,7 +15,7 @@ from polythink.storage.archive import Archive
 _QUERY = """
     SELECT t.problem_id, t.arm_id, t.sample_index, t.correct, t.score, t.cost_usd, t.thinking_tokens,
         CASE WHEN t.outcome = 'answered' THEN t.answer END AS answer,
-        p.gold IS NOT NULL AS has_gold, coalesce(a.samples, 0) AS asked,
+        p.gold IS NOT NULL AS has_gold, p.family, coalesce(a.samples, 0) AS asked,
         t.sample_index < coalesce(e.at_least, t.sample_index + 1) AS even,
         dense_rank() OVER (ORDER BY p.ordinal, t.problem_id) - 1 AS problem,
         dense_rank() OVER (ORDER BY a.ordinal, t.arm_id) - 1 AS arm
@@ -36,6 +37,7 @@ class Samples:
     arm_id: list[str]  # [S]
     problem: Ints  # [S] problem number within the job, from 0
     arm: Ints  # [S] arm number, from 0
+    family: Ints  # [S] of its problem, any numbering; a problem without one is one of its own
     sample_index: list[int]  # [S]
     answer: list[str | None]  # [S] None abstains
     correct: list[bool | None]  # [S] None: not graded
@@ -48,6 +50,12 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self.answer)
+
+    def families(self) -> Ints:
+        """[N] the family of each problem, by its number."""
+        found = np.empty(int(self.problem.max(initial=-1)) + 1, dtype=np.int64)
+        found[self.problem] = self.family
+        return found
 
     def arms(self) -> Iterator[slice]:
         """The samples of each arm."""
@@ -66,6 +74,7 @@ def load_samples(archive: Archive, job_id: str) -> Samples:
         arm_id=rows["arm_id"].to_pylist(),
         problem=rows["problem"].to_numpy().astype(np.int64),
         arm=rows["arm"].to_numpy().astype(np.int64),
+        family=_families(rows["family"], rows["problem"].to_numpy().astype(np.int64)),
         sample_index=rows["sample_index"].to_pylist(),
         answer=rows["answer"].to_pylist(),
         correct=rows["correct"].to_pylist(),
@@ -76,6 +85,12 @@ def load_samples(archive: Archive, job_id: str) -> Samples:
         asked=rows["asked"].to_numpy().astype(np.int64),
         even=rows["even"].to_numpy().astype(np.bool_),
     )
+
+
+def _families(named: pa.ChunkedArray, problem: Ints) -> Ints:
+    """[S] numbers of the families; those of problems without one lie above the others."""
+    codes = named.combine_chunks().dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return np.asarray(np.where(codes < 0, problem + codes.max(initial=0) + 1, codes), dtype=np.int64)
 
 
 def countable(samples: Samples) -> Flags:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -13,21 +14,24 @@ import pyarrow as pa
 
 from polythink.records import Equivalence
 from polythink.selectors.comparisons import compare
+from polythink.selectors.coverage import coverage_rows
 from polythink.selectors.curves import CurveFunction, curve
 from polythink.selectors.equivalence import canonical, class_map
+from polythink.selectors.expectation import Expectation
 from polythink.selectors.greedy import Greedy
+from polythink.selectors.majorityk import majority_curve
 from polythink.selectors.math_judge import MathJudge
 from polythink.selectors.panel import ABSTAINS, Flags, Ints, Panel, Reals, count
 from polythink.selectors.passk import all_curve, pass_curve
 from polythink.selectors.registry import ALL, PASS, SelectorConfig
 from polythink.selectors.samples import Samples, countable, load_samples
 from polythink.selectors.scoring import Scored, marked, score
-from polythink.selectors.stopped import adaptive_points, even_flags, find_stops
+from polythink.selectors.stopped import Graded, adaptive_points, even_flags, find_stops
 from polythink.selectors.stopping import StoppingRule
-from polythink.selectors.thinking import ThinkingFit, ThinkingPoint, fit_log2, thinking_point
+from polythink.selectors.thinking import ByProblem, ThinkingLine, ThinkingPoint, thinking_line, thinking_point
 from polythink.selectors.votes import Ballot, Verdict, Vote
 from polythink.storage.archive import Archive
-from polythink.storage.schema import ADAPTIVE, COMPARISONS, CURVES, SELECTIONS, STOPS, Table
+from polythink.storage.schema import ADAPTIVE, COMPARISONS, COVERAGE, CURVES, SELECTIONS, STOPS, Table
 
 EVERY = "all"  # the part of a table that has but one for each job
 
@@ -52,7 +56,8 @@ def select_job(
 ) -> Selected:
     """Write `selections`, `curves` and `comparisons`: a part per selector, and `pass` and `all` for pass@n and pass^n.
 
-    Where problems were stopped early, by the rule `stop`, also `stops` and `adaptive`.
+    And `coverage`, of the vote whether it was asked for or not; and where problems were stopped early, by the rule
+    `stop`, `stops` and `adaptive`.
 
     The same traces, selectors, equivalence and seed give the same rows. Raises ValueError if a selector is named
     twice: its rows would be told apart by nothing. A ballot whose judging has not all been heard gets no row, and its
@@ -70,10 +75,12 @@ def select_job(
     panels = arm_panels(samples, classes)
     problems = arm_problems(samples)
     ballots = job_ballots(samples, classes)
-    _write_comparisons(archive, job_id, PASS, panels, problems, pass_curve, seed)
+    families, vote = samples.families(), _remembered(partial(majority_curve, seed=seed))
+    _write_comparisons(archive, job_id, PASS, panels, problems, pass_curve, seed, families)
     selections, points = 0, 0
     for name, function in ((PASS, pass_curve), (ALL, all_curve)):
         points += _write_curves(archive, job_id, name, panels, function, seed)
+    _write_coverage(archive, job_id, samples, panels, problems, vote)
     for config in selectors:
         kind, name = config.kind, config.row_name
         scored = score(archive, job_id, config, samples, ballots)
@@ -82,13 +89,13 @@ def select_job(
         archive.replace_part(SELECTIONS, job_id, name, pa.Table.from_pylist(rows, schema=SELECTIONS.arrow))
         _replace(archive, ADAPTIVE, job_id, name, adaptive_points(name, _graded(samples, rows), stops, seed))
         selections += len(rows)
-        own_curve = kind.curve(config.settings, seed)
+        own_curve = vote if config.name == "majority" else kind.curve(config.settings, seed)
         if own_curve is None:
             continue
         decided = None if scored is None else scored.decided
         own = panels if scored is None else arm_panels(samples, classes, scored=scored)
         points += _write_curves(archive, job_id, name, own, own_curve, seed)
-        _write_comparisons(archive, job_id, name, own, arm_problems(samples, decided), own_curve, seed)
+        _write_comparisons(archive, job_id, name, own, arm_problems(samples, decided), own_curve, seed, families)
     return Selected(samples=len(samples), selections=selections, curve_points=points)
 
 
@@ -112,19 +119,43 @@ def _selector_of(path: PurePosixPath) -> str:
     return path.stem.removeprefix("part-")
 
 
-def thinking_job(archive: Archive, job_id: str, *, seed: int = 0) -> tuple[list[ThinkingPoint], ThinkingFit | None]:
-    """Accuracy over measured thinking: a point per arm where both are known, and the line through them."""
+def thinking_job(archive: Archive, job_id: str, *, seed: int = 0) -> tuple[list[ThinkingPoint], list[ThinkingLine]]:
+    """Accuracy over measured thinking: a point per arm where both are known, and each model's line through its own."""
     samples = load_samples(archive, job_id)
     unvoted: list[str | None] = [None] * len(samples)
     enters = countable(samples)
-    points = []
+    problems, families = arm_problems(samples), samples.families()
+    points, measured = {}, {}
     for arm in samples.arms():
-        panel = _panel(samples, unvoted, enters, arm)
-        if panel is not None:
-            tokens = samples.thinking_tokens[arm]
-            points.append(thinking_point(samples.arm_id[arm.start], panel.correct / panel.samples, tokens, seed))
-    known = [point for point in points if point is not None]
-    return known, fit_log2(known)
+        arm_id, panel = samples.arm_id[arm.start], _panel(samples, unvoted, enters, arm)
+        if panel is None:
+            continue
+        accuracies, tokens = panel.correct / panel.samples, samples.thinking_tokens[arm]
+        point = thinking_point(arm_id, accuracies, tokens, seed, families=panel.family)
+        if point is not None:
+            points[arm_id] = point
+            measured[arm_id] = ByProblem.of(len(families), problems[arm_id], accuracies, samples.problem[arm], tokens)
+    return list(points.values()), _lines(archive, job_id, points, measured, families, seed)
+
+
+def _lines(
+    archive: Archive,
+    job_id: str,
+    points: Mapping[str, ThinkingPoint],
+    measured: Mapping[str, ByProblem],
+    families: Ints,
+    seed: int,
+) -> list[ThinkingLine]:
+    rows = archive.sql("SELECT model, arm_id FROM arms WHERE job_id = ? ORDER BY ordinal", [job_id]).to_pylist()
+    by_model: dict[str, list[str]] = {}
+    for row in rows:
+        if row["arm_id"] in points:
+            by_model.setdefault(row["model"], []).append(row["arm_id"])
+    found = (
+        thinking_line(model, [points[arm] for arm in arms], [measured[arm] for arm in arms], families, seed)
+        for model, arms in by_model.items()
+    )
+    return [line for line in found if line is not None]
 
 
 def answer_classes(samples: Samples, equivalence: Equivalence) -> list[str | None]:
@@ -177,7 +208,7 @@ def _panel(
         return None
     numbers: dict[str, int] = {}
     labels = [ABSTAINS if (form := classes[i]) is None else numbers.setdefault(form, len(numbers)) for i in chosen]
-    problems, problem = np.unique(samples.problem[chosen], return_inverse=True)
+    problems, first, problem = np.unique(samples.problem[chosen], return_index=True, return_inverse=True)
     correct = np.array([samples.correct[i] is True for i in chosen])
     return count(
         problem,
@@ -186,6 +217,7 @@ def _panel(
         len(problems),
         weight=None if scores is None else np.maximum(scores[chosen], 0.0),
         score=None if scores is None else scores[chosen],
+        family=samples.family[chosen[first]],
     )
 
 
@@ -242,15 +274,20 @@ def _selection_row(samples: Samples, span: slice, name: str, verdict: Verdict) -
     }
 
 
-def _graded(samples: Samples, rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], tuple[int, int, bool]]:
-    """Of the selections whose problems enter a curve: samples, samples asked for, and whether it is right."""
-    enters = countable(samples)
-    spans = [span for span in samples.ballots() if enters[span].any()]
-    asked = {
-        (samples.problem_id[span.start], samples.arm_id[span.start]): int(samples.asked[span.start]) for span in spans
-    }
-    cells = ((row, (row["problem_id"], row["arm_id"])) for row in rows)
-    return {cell: (row["n"], asked[cell], row["correct"] is True) for row, cell in cells if cell in asked}
+def _graded(samples: Samples, rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], Graded]:
+    """The selections whose problems enter a curve."""
+    enters, picked = countable(samples), {(row["problem_id"], row["arm_id"]): row for row in rows}
+    found = {}
+    for span in samples.ballots():
+        cell = samples.problem_id[span.start], samples.arm_id[span.start]
+        if enters[span].any() and cell in picked:
+            found[cell] = Graded(
+                n=picked[cell]["n"],
+                samples=int(samples.asked[span.start]),
+                family=int(samples.family[span.start]),
+                correct=picked[cell]["correct"] is True,
+            )
+    return found
 
 
 def _replace(archive: Archive, table: Table, job_id: str, part: str, records: Sequence[Any]) -> None:
@@ -273,6 +310,32 @@ def _write_curves(
     return len(rows)
 
 
+def _remembered(function: CurveFunction) -> CurveFunction:
+    """The curve computed once for a panel, by whoever asks first."""
+    known: dict[tuple[int, tuple[int, ...]], tuple[Panel, Expectation]] = {}  # the panel is kept, or its id may return
+
+    def remembering(panel: Panel, ks: list[int]) -> Expectation:
+        key = id(panel), tuple(ks)
+        if key not in known:
+            known[key] = panel, function(panel, ks)
+        return known[key][1]
+
+    return remembering
+
+
+def _write_coverage(
+    archive: Archive,
+    job_id: str,
+    samples: Samples,
+    panels: Mapping[str, Panel],
+    problems: Mapping[str, Ints],
+    vote: CurveFunction,
+) -> None:
+    names = dict(zip(samples.problem.tolist(), samples.problem_id, strict=True))
+    problem_ids = {arm_id: [names[number] for number in problems[arm_id].tolist()] for arm_id in panels}
+    archive.replace_part(COVERAGE, job_id, "all", coverage_rows(panels, problem_ids, vote))
+
+
 def _write_comparisons(
     archive: Archive,
     job_id: str,
@@ -281,6 +344,7 @@ def _write_comparisons(
     problems: dict[str, Ints],
     function: CurveFunction,
     seed: int,
+    families: Ints,
 ) -> None:
     """Every two arms at the most samples that each problem of each arm has; of pass@n, single samples."""
     n = 1 if name == PASS else min((int(panel.samples.min()) for panel in panels.values()), default=1)
@@ -290,6 +354,6 @@ def _write_comparisons(
         {"selector": name, "n": n, "first_arm": found.first, "second_arm": found.second, "effect": found.effect}
         | {"difference": found.difference, "low": found.low, "high": found.high, "problems": found.problems}
         | {"p_value": found.p_value, "p_holm": found.p_holm}
-        for found in compare(accuracies, seed)
+        for found in compare(accuracies, seed, families=families)
     ]
     archive.replace_part(COMPARISONS, job_id, name, pa.Table.from_pylist(rows, schema=COMPARISONS.arrow))

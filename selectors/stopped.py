@@ -36,6 +36,16 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Graded:
+    """A graded selection."""
+
+    n: int  # samples it saw
+    samples: int  # samples asked for
+    family: int  # of its problem
+    correct: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AdaptivePoint:
     """What selection gave on one arm's problems, each with the samples it got. As a row of `adaptive`."""
 
@@ -106,7 +116,7 @@ def even_flags(samples: Samples, stops: Sequence[Stop]) -> Flags:
 
 def adaptive_points(
     selector: str,
-    graded: Mapping[_Cell, tuple[int, int, bool]],
+    graded: Mapping[_Cell, Graded],
     stops: Sequence[Stop],
     seed: int = 0,
 ) -> list[AdaptivePoint]:
@@ -114,8 +124,7 @@ def adaptive_points(
 
     Args:
         selector: what its rows are called.
-        graded: of every problem and arm that enters a curve and has a selection: samples, samples asked for, and
-            whether the selected answer is right.
+        graded: of every problem and arm that enters a curve and has a selection, what came of it.
         stops: all of the job's.
         seed: of the band.
     """
@@ -125,13 +134,14 @@ def adaptive_points(
         cells = {cell: found for cell, found in graded.items() if cell[1] == arm_id}
         if not cells:
             continue
-        band = bootstrap(np.array([[float(right)] for _, _, right in cells.values()]), seed)
+        right = np.array([[float(each.correct)] for each in cells.values()])
+        band = bootstrap(right, seed, families=np.array([each.family for each in cells.values()]))
         points.append(
             AdaptivePoint(
                 arm_id=arm_id,
                 selector=selector,
-                n=float(np.mean([n for n, _, _ in cells.values()])),
-                samples=max(asked for _, asked, _ in cells.values()),
+                n=float(np.mean([each.n for each in cells.values()])),
+                samples=max(each.samples for each in cells.values()),
                 accuracy=float(band.mean[0]),
                 low=float(band.low[0]),
                 high=float(band.high[0]),

@@ -22,7 +22,7 @@ from polythink.storage.part_names import counted
 from polythink.storage.segments import fence
 from polythink.storage.state import JobState, from_json, to_json
 from polythink.storage.store import open_store
-from polythink.storage.views import create_views
+from polythink.storage.views import READ_BY, create_views
 
 ROWS_PER_GROUP = 1_000  # small groups cost nothing in size and make reading one trace cheap
 ZSTD_LEVEL = 3
@@ -173,7 +173,7 @@ class Archive:
 def _named(query: str | None) -> set[str]:
     """The views that a query may read."""
     words = set(_WORD.findall(query.lower())) if query else _PARTED | {"jobs"}
-    return words | {"attempts"} if "spend" in words else words
+    return words.union(*(READ_BY[name] for name in words & READ_BY.keys()))
 
 
 @contextmanager

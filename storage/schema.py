@@ -142,6 +142,9 @@ PROBLEMS = Table(
         Column("gold", TEXT, "", "reference answer; null if there is none"),
         Column("canonical_gold", TEXT, "", "gold under the job's answer reading"),
         Column("fields", TEXT, "JSON", "the whole row as read"),
+        Column(
+            "family", TEXT, "", "what it has in common with other problems; bands draw families; null: one of its own"
+        ),
     ),
 )
 
@@ -275,6 +278,23 @@ COMPARISONS = Table(
     ),
 )
 
+COVERAGE = Table(
+    "coverage",
+    "what a better selector could gain, one row per problem, arm and n: the curves' own, and all of the problem's "
+    "samples; problems that enter a curve",
+    (
+        Column("problem_id", TEXT, "", "the problem"),
+        Column("arm_id", TEXT, "", "the arm"),
+        Column("n", COUNT, "samples", "samples drawn from the problem's"),
+        Column("right_share", REAL, "0..1", "share of all of its samples that are right"),
+        Column("pass_at_n", REAL, "0..1", "chance that some sample of n is right, over all n-subsets"),
+        Column("majority_at_n", REAL, "0..1", "expected correctness of the vote of n, ties shared"),
+        Column("gap", REAL, "-1..1", "pass_at_n less majority_at_n"),
+        Column("entropy", REAL, "bits", "Shannon entropy of all votes cast over their answer classes"),
+        Column("classes", COUNT, "answers", "answer classes that got votes"),
+    ),
+)
+
 TABLES: tuple[Table, ...] = (
     PROBLEMS,
     ARMS,
@@ -286,6 +306,7 @@ TABLES: tuple[Table, ...] = (
     STOPS,
     ADAPTIVE,
     COMPARISONS,
+    COVERAGE,
 )
 
 JOBS = Table(
@@ -313,29 +334,5 @@ JOBS = Table(
         Column("submission_id", TEXT, "", "its id there"),
         Column("parent_job_id", TEXT, "", "the job whose samples this one judges; null for a job of its own"),
         Column("selector", TEXT, "", "the selector it judges for; null likewise"),
-    ),
-)
-
-SPEND = Table(
-    "spend",
-    "money by job, arm, model, lane and day, failed attempts included",
-    (
-        Column("job_id", TEXT, "", "the job"),
-        Column("arm_id", TEXT, "", "the arm"),
-        Column("model", TEXT, "", "the model as returned"),
-        Column("lane", TEXT, "", "live or batch"),
-        Column("day", pa.date32(), "UTC", "when the attempt finished"),
-        Column("attempts", COUNT, "requests", "made"),
-        Column("input_tokens", COUNT, "tokens", "uncached input"),
-        Column("cache_read_tokens", COUNT, "tokens", "input read from the prompt cache"),
-        Column("cache_write_tokens", COUNT, "tokens", "input written to the prompt cache"),
-        Column("output_tokens", COUNT, "tokens", "billed output"),
-        Column("cost_usd", REAL, "USD", "settled"),
-        Column(
-            "saved_usd",
-            REAL,
-            "USD",
-            "by the prompt cache, at list prices, the premium of writes subtracted; null where the model has none",
-        ),
     ),
 )
