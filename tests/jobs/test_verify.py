@@ -146,6 +146,7 @@ SPOILED: dict[str, tuple[schema.Table, Change, set[str]]] = {
     ),
     "a better curve": (schema.CURVES, put("accuracy", 1.5), {"curves"}),
     "a wider band": (schema.CURVES, put("low", lambda old: old - 0.001), {"curves"}),
+    "a wider gap": (schema.COVERAGE, put("gap", 1.5), {"coverage"}),
     "another comparison": (schema.COMPARISONS, put("p_value", 0.001), {"comparisons"}),
 }
 
