@@ -40,7 +40,8 @@ def query(
         str,
         typer.Argument(
             metavar="SQL",
-            help="DuckDB SQL over jobs, problems, arms, traces, attempts, selections, curves, comparisons, spend.",
+            help="DuckDB SQL over jobs, problems, arms, traces, attempts, selections, scores, curves, comparisons, "
+            "spend.",
         ),
     ],
     archive: ArchiveOption = None,

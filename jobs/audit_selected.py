@@ -1,4 +1,4 @@
-"""Auditing the downstream stage: selections, curves and comparisons, made again and laid beside those kept."""
+"""Auditing the downstream stage: selections, scores, curves and comparisons, made again and laid beside those kept."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import pyarrow as pa
 from polythink.jobs.findings import Findings
 from polythink.jobs.selection import select_anew
 from polythink.jobs.workload import Workload
+from polythink.selectors.stage import STAGE
 from polythink.storage import schema
 from polythink.storage.archive import Archive
 
-_STAGE = (schema.SELECTIONS, schema.CURVES, schema.COMPARISONS)
 _NAMED = {
     "selections": ("selector", "problem_id", "arm_id"),
+    "scores": ("selector", "problem_id", "arm_id", "sample_index"),
     "curves": ("selector", "arm_id", "n"),
     "comparisons": ("selector", "first_arm", "second_arm"),
 }
@@ -35,15 +36,18 @@ class _Noting(Archive):
     def write_text(self, job_id: str, name: str, text: str) -> None:
         """Options of selectors: they are as they were."""
 
+    def remove(self, job_id: str, name: str) -> None:
+        """A model is no row."""
+
     def forget_part(self, part: PurePosixPath) -> None:
         """It shows as rows that nothing makes."""
 
 
 def audit_selected(archive: Archive, work: Workload, findings: Findings) -> None:
-    """Selections, curves and comparisons are what their selectors make of the traces."""
+    """Selections, scores, curves and comparisons are what their selectors make of the traces."""
     noting = _Noting(archive.root)
-    select_anew(noting, work)
-    for table in _STAGE:
+    findings.warnings += select_anew(noting, work)
+    for table in STAGE:
         empty = [table.arrow.empty_table()]
         _audit_table(archive, table, work.job_id, pa.concat_tables(noting.noted.get(table.name, empty)), findings)
 
