@@ -223,8 +223,8 @@ def test_a_model_goes_from_one_job_to_another(archive: Archive, tmp_path: Path) 
     select(archive, taught, ["scorer"])
     work = learnable(archive, tmp_path, "open", range(100, 110), graded=False)
     taken = {"scorer": {"from": "taught", "as": "taken"}}
-    names, done = select(archive, work, [taken])
-    assert (names, done.failed, done.warnings) == (["taken"], {}, ())
+    names, done = select(archive, work, ["majority", taken])
+    assert (names, done.failed, done.warnings) == (["majority", "taken"], {}, ())
     theirs, ours = (
         archive.read_text(job.job_id, f"scorers/{name}.json") for job, name in ((taught, "scorer"), (work, "taken"))
     )

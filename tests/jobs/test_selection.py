@@ -46,9 +46,10 @@ def test_selecting_anew_changes_nothing_where_nothing_is_new(tmp_path: Path) -> 
     assert archive.sql(query) == before
 
 
-REWARD = (
-    "def score(question, answer, sample):\n    return float(len(sample['text'])) if '2 + 2' in question else None\n"
-)
+REWARD = """
+def score(question, answer, sample):
+    return float(len(sample["text"])) if "2 + 2" in question else None
+"""
 
 
 def test_a_run_asks_its_functions_and_ends_well_with_a_scorer_that_cannot_be_trained(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from polythink.selectors.scorer_model import ScorerModel, feature_names, from_js
 from polythink.selectors.stage import forget_selector, kept_selectors, select_job
 from polythink.storage.archive import Archive
 from polythink.storage.schema import ARMS, PROBLEMS, TRACES
-from tests.selectors.test_stage import read_back, trace, write, write_job
+from tests.selectors.test_stage import accuracy, read_back, recorded, trace, write, write_job
 
 FOLDS = 5
 
@@ -283,3 +283,19 @@ def test_arms_of_a_problem_share_its_fold(archive: Archive) -> None:
         "WHERE a.arm_id = 'a' AND b.arm_id = 'b'"
     ).to_pylist()
     assert len(pairs) == 72 and all(pair["first"] == pair["second"] for pair in pairs), "one model for both arms"
+
+
+def test_on_recorded_arithmetic_it_ranks_well_and_ends_where_the_vote_does(archive: Archive) -> None:
+    rows = recorded("arith_smollm2_30x32.jsonl")
+    traces = [
+        trace(r["question_id"], r["sample_index"], r["answer"], r["correct"], text=r["completion"], thinking=None)
+        | {"stop_reason": r["stop_reason"]}
+        for r in rows
+    ]
+    write_job(archive, {r["question_id"]: r["gold"] for r in rows}, traces)
+    select(archive, "majority", "scorer")
+    card = json.loads(archive.read_text("j", "scorers/scorer.json") or "")
+    assert card["out_of_fold"]["auc"] > 0.75 and card["out_of_fold"]["auc_within_problems"] > 0.75
+    assert card["out_of_fold"]["brier"] < card["out_of_fold"]["brier_of_the_share_right"]
+    assert accuracy(archive, "scorer", 32) == accuracy(archive, "majority", 32) == pytest.approx(11 / 30)
+    assert accuracy(archive, "scorer", 4) > accuracy(archive, "majority", 4) + 0.01
