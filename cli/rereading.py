@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 
 from polythink.cli.console import stdout_console
@@ -20,6 +21,8 @@ def reread(job_file: JobFile, archive: ArchiveOption = None, as_json: JsonOption
         loaded = load_job(job_file)
         where = open_archive(archive, loaded.archive)
         done = read_anew(where, loaded)
+        for warning in done.warnings:
+            print(f"polythink: {warning}", file=sys.stderr)
         if as_json:
             print(json.dumps(asdict(done)))
             return

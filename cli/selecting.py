@@ -57,9 +57,15 @@ def select(
             raise typer.Exit(BAD_USAGE) from error
     counts = {"samples": done.samples, "selections": done.selections}
     _print_selected(where, work, names, counts, as_json=as_json)
+    for warning in done.warnings:
+        print(f"polythink: {warning}", file=sys.stderr)
+    for name, reason in done.failed.items():
+        print(f"polythink: {name}: {reason}", file=sys.stderr)
     if broken_off is not None:
         print(f"polythink: {broken_off.reason}", file=sys.stderr)
         raise typer.Exit(exit_code(broken_off))
+    if done.failed:
+        raise typer.Exit(BAD_USAGE)
 
 
 def _print_selected(where: Archive, work: Workload, names: list[str], counts: dict[str, int], *, as_json: bool) -> None:

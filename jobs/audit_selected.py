@@ -10,12 +10,13 @@ import pyarrow as pa
 from polythink.jobs.findings import Findings
 from polythink.jobs.selection import select_anew
 from polythink.jobs.workload import Workload
+from polythink.selectors.stage import STAGE, WHOLE
 from polythink.storage import schema
 from polythink.storage.archive import Archive
 
-_STAGE = (schema.SELECTIONS, schema.CURVES, schema.STOPS, schema.ADAPTIVE, schema.COMPARISONS, schema.COVERAGE)
 _NAMED = {
     "selections": ("selector", "problem_id", "arm_id"),
+    "scores": ("selector", "problem_id", "arm_id", "sample_index"),
     "curves": ("selector", "arm_id", "n"),
     "stops": ("problem_id", "arm_id"),
     "adaptive": ("selector", "arm_id"),
@@ -38,15 +39,18 @@ class _Noting(Archive):
     def write_text(self, job_id: str, name: str, text: str) -> None:
         """Options of selectors: they are as they were."""
 
+    def remove(self, job_id: str, name: str) -> None:
+        """A model is no row."""
+
     def forget_part(self, part: PurePosixPath) -> None:
         """It shows as rows that nothing makes."""
 
 
 def audit_selected(archive: Archive, work: Workload, findings: Findings) -> None:
-    """Selections, curves, comparisons and coverage are what their selectors make of the traces."""
+    """Selections, scores, curves and all else of the stage are what their selectors make of the traces."""
     noting = _Noting(archive.root)
-    select_anew(noting, work)
-    for table in _STAGE:
+    findings.warnings += select_anew(noting, work)
+    for table in (*STAGE, *WHOLE):
         empty = [table.arrow.empty_table()]
         _audit_table(archive, table, work.job_id, pa.concat_tables(noting.noted.get(table.name, empty)), findings)
 

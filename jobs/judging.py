@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
 from polythink.jobs.arms import expand
 from polythink.jobs.judging_job import judging_job
-from polythink.jobs.prompt import render
+from polythink.jobs.prompt import question
 from polythink.jobs.workload import Workload, put, recall
 from polythink.records import Problem
 from polythink.selectors.judging import Ask, judging_job_id
@@ -28,7 +27,6 @@ _SPENT = """
     SELECT coalesce(sum(cost_usd), 0.0) + coalesce(sum(reserved_usd), 0.0) AS usd FROM attempts JOIN jobs USING (job_id)
     WHERE (job_id = $1 OR parent_job_id = $1) AND job_id <> $2
 """
-_QUESTIONS = ("question", "problem", "prompt")  # of an imported problem, whose template is not known
 _Key = tuple[str, str, int]  # problem, arm, sample_index
 
 
@@ -91,9 +89,8 @@ def _prompts(
     texts = _texts(archive, work.job_id, sorted(needed))
     for problem_id, arm_id, ask in wanted:
         problem, arm = problems[problem_id], arms[arm_id]
-        question = render(arm, problem)[1] if arm.template else _imported_question(problem)
         shown = {index: texts[problem_id, arm_id, index] for index in ask.shown}
-        yield f"{arm_id}|{problem_id}|{ask.ask_id}", judge.prompt(ask, question, shown)
+        yield f"{arm_id}|{problem_id}|{ask.ask_id}", judge.prompt(ask, question(arm, problem), shown)
 
 
 def _texts(archive: Archive, job_id: str, needed: Sequence[_Key]) -> dict[_Key, str]:
@@ -105,10 +102,3 @@ def _texts(archive: Archive, job_id: str, needed: Sequence[_Key]) -> dict[_Key, 
         )
         rows = connection.execute(_TEXTS, [job_id]).fetchall()
     return {(p, a, i): f"{text or ''}\n\nFinal answer: {answer}".strip() for p, a, i, text, answer in rows}
-
-
-def _imported_question(problem: Problem) -> str:
-    for name in _QUESTIONS:
-        if problem.fields.get(name):
-            return str(problem.fields[name])
-    return json.dumps(problem.fields, ensure_ascii=False, default=str)

@@ -15,6 +15,7 @@ from polythink.jobs.load import LoadedJob
 from polythink.jobs.selection import select_anew
 from polythink.jobs.workload import Workload, overwrite, preview
 from polythink.selectors.grading import FinishedText, Grader, read_and_grade
+from polythink.selectors.rewards import forget_scores
 from polythink.storage import schema
 from polythink.storage.archive import Archive
 
@@ -30,6 +31,7 @@ class Reread:
     job_id: str
     samples: int  # read
     changed: int  # of these, with another outcome, answer, verdict or score than before
+    warnings: tuple[str, ...]  # what went wrong with selectors
 
 
 def reread(archive: Archive, loaded: LoadedJob) -> Reread:
@@ -52,9 +54,12 @@ def reread(archive: Archive, loaded: LoadedJob) -> Reread:
             with job_grader(archive, work) as grader:
                 parts = archive.parts(schema.TRACES.name, job_id)
                 counts = [_part_anew(archive, work, grader, part) for part in parts]
+            forget_scores(archive, job_id)
             archive.remove(job_id, _MARK)
-            select_anew(archive, work)
-    return Reread(job_id=job_id, samples=sum(n for n, _ in counts), changed=sum(n for _, n in counts))
+            warnings = select_anew(archive, work, prepares=True)
+    return Reread(
+        job_id=job_id, samples=sum(n for n, _ in counts), changed=sum(n for _, n in counts), warnings=warnings
+    )
 
 
 def check_read_alike(archive: Archive, job_id: str) -> None:

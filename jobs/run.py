@@ -176,8 +176,8 @@ class _Run:
             where.state = replace(where.state, status="stopped", reason="the pilot is in; resume the job to go on")
         if where.state.status == "done":
             where.state = self._judge(where.state)
-        select_anew(self.archive, self.work)
-        return replace(where.state, updated_at=time.time())
+        warnings = select_anew(self.archive, self.work, prepares=where.state.status == "done")
+        return replace(where.state, warnings=where.state.warnings + warnings, updated_at=time.time())
 
     def _pilot_ordinals(self, wanted: int) -> Ordinals:
         job = self.work.job

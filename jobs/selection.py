@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from polythink.errors import SandboxError
+from polythink.jobs import functions
+from polythink.jobs.rewards import prepare
 from polythink.jobs.workload import Workload
 from polythink.selectors.registry import SelectorConfig, parse_selector
+from polythink.selectors.sandbox import check_function
 from polythink.selectors.stage import Selected, forget_selector, kept_selectors, select_job
 from polythink.storage.archive import Archive
 
@@ -18,9 +24,24 @@ _KIND = "selector"  # among these options, of one that goes by another name than
 def select(archive: Archive, work: Workload, selectors: Sequence[object] | None) -> tuple[list[str], Selected]:
     """Write selections and curves by these selectors (None: the job's own); returns their names and the counts.
 
-    Raises ValueError, with a suggestion, for a selector that is not known or is named twice.
+    Functions are asked about the samples that they have not scored yet; their files are relative to the working
+    directory, and are kept with the job. Raises ValueError, with a suggestion, for a selector that is not known or is
+    named twice, and for a function that cannot be loaded.
     """
-    return _select(archive, work, chosen(work, selectors))
+    if selectors is not None:
+        selectors = [_kept_functions(archive, work, value) for value in selectors]
+    return _select(archive, work, chosen(work, selectors), prepares=True)
+
+
+def _kept_functions(archive: Archive, work: Workload, value: object) -> object:
+    """The selector with its functions as the archive calls them, and their files there."""
+    for reference in functions.selector_functions([value], Path.cwd()):
+        try:
+            check_function(reference)
+        except SandboxError as error:
+            raise ValueError(f"a function that cannot be loaded: {error}") from error
+        functions.copy(archive, work.job_id, reference)
+    return functions.selector_as_kept(value, Path.cwd())
 
 
 def chosen(work: Workload, selectors: Sequence[object] | None) -> list[SelectorConfig]:
@@ -28,11 +49,12 @@ def chosen(work: Workload, selectors: Sequence[object] | None) -> list[SelectorC
     return [parse_selector(value) for value in selectors or work.job.select]
 
 
-def select_anew(archive: Archive, work: Workload) -> None:
-    """Bring every selection and curve of the job up to its traces.
+def select_anew(archive: Archive, work: Workload, *, prepares: bool = False) -> tuple[str, ...]:
+    """Bring every selection and curve of the job up to its traces; returns what went wrong with selectors.
 
     By the job's own selectors, and by every other that has rows, with the options these were made with. The rows of a
-    selector that is no longer known are removed: they speak of fewer samples than there are.
+    selector that is no longer known are removed: they speak of fewer samples than there are. If it `prepares`,
+    functions are asked first about the samples that they have not scored; else it reads the archive alone.
     """
     renewed = chosen(work, None)
     own, options = {selector.row_name for selector in renewed}, _read_options(archive, work)
@@ -43,12 +65,16 @@ def select_anew(archive: Archive, work: Workload) -> None:
             renewed.append(_recalled(name, options.get(name, {})))
         except ValueError:
             forget_selector(archive, work.job_id, name)
-    _select(archive, work, renewed)
+    _, selected = _select(archive, work, renewed, prepares=prepares)
+    return (*(f"{name}: {reason}" for name, reason in selected.failed.items()), *selected.warnings)
 
 
-def _select(archive: Archive, work: Workload, asked: Sequence[SelectorConfig]) -> tuple[list[str], Selected]:
+def _select(
+    archive: Archive, work: Workload, asked: Sequence[SelectorConfig], *, prepares: bool
+) -> tuple[list[str], Selected]:
     options = _read_options(archive, work) | {selector.row_name: _kept(selector) for selector in asked}
     archive.write_text(work.job_id, _OPTIONS_FILE, json.dumps(options, indent=1, sort_keys=True))
+    warnings = prepare(archive, work, asked) if prepares else ()
     job = work.job
     selected = select_job(
         archive,
@@ -58,7 +84,7 @@ def _select(archive: Archive, work: Workload, asked: Sequence[SelectorConfig]) -
         stop=None if job.stop is None else job.stop.rule(),
         seed=job.seed,
     )
-    return [selector.row_name for selector in asked], selected
+    return [selector.row_name for selector in asked], replace(selected, warnings=warnings)
 
 
 def _kept(config: SelectorConfig) -> dict[str, Any]:

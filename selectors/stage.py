@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
@@ -21,19 +21,22 @@ from polythink.selectors.expectation import Expectation
 from polythink.selectors.greedy import Greedy
 from polythink.selectors.majorityk import majority_curve
 from polythink.selectors.math_judge import MathJudge
-from polythink.selectors.panel import ABSTAINS, Flags, Ints, Panel, Reals, count
+from polythink.selectors.panel import ABSTAINS, Flags, Ints, Panel, count
 from polythink.selectors.passk import all_curve, pass_curve
 from polythink.selectors.registry import ALL, PASS, SelectorConfig
 from polythink.selectors.samples import Samples, countable, load_samples
-from polythink.selectors.scoring import Scored, marked, score
-from polythink.selectors.stopped import Graded, adaptive_points, even_flags, find_stops
+from polythink.selectors.scorer_model import model_file
+from polythink.selectors.scoring import Ballots, Scored, marked, score, score_rows
+from polythink.selectors.stopped import Graded, Stop, adaptive_points, even_flags, find_stops
 from polythink.selectors.stopping import StoppingRule
 from polythink.selectors.thinking import ByProblem, ThinkingLine, ThinkingPoint, thinking_line, thinking_point
 from polythink.selectors.votes import Ballot, Verdict, Vote
 from polythink.storage.archive import Archive
-from polythink.storage.schema import ADAPTIVE, COMPARISONS, COVERAGE, CURVES, SELECTIONS, STOPS, Table
+from polythink.storage.schema import ADAPTIVE, COMPARISONS, COVERAGE, CURVES, SCORES, SELECTIONS, STOPS, Table
 
-EVERY = "all"  # the part of a table that has but one for each job
+STAGE: tuple[Table, ...] = (SELECTIONS, SCORES, CURVES, ADAPTIVE, COMPARISONS)  # written here, a part per selector
+WHOLE: tuple[Table, ...] = (STOPS, COVERAGE)  # written here, one part for each job
+EVERY = "all"  # the name of that part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +46,8 @@ class Selected:
     samples: int  # looked at
     selections: int  # rows over all selectors
     curve_points: int  # rows over all selectors, pass and all
+    failed: Mapping[str, str] = field(default_factory=dict)  # why a selector has no rows, by its name
+    warnings: tuple[str, ...] = ()  # what else went wrong, and left rows of its own without a score
 
 
 def select_job(
@@ -54,14 +59,15 @@ def select_job(
     stop: StoppingRule | Greedy | None = None,
     seed: int = 0,
 ) -> Selected:
-    """Write `selections`, `curves` and `comparisons`: a part per selector, and `pass` and `all` for pass@n and pass^n.
+    """Write the tables of STAGE: a part per selector, and `pass` and `all` for the curves of pass@n and pass^n.
 
     And `coverage`, of the vote whether it was asked for or not; and where problems were stopped early, by the rule
     `stop`, `stops` and `adaptive`.
 
     The same traces, selectors, equivalence and seed give the same rows. Raises ValueError if a selector is named
     twice: its rows would be told apart by nothing. A ballot whose judging has not all been heard gets no row, and its
-    problem no part in the curve.
+    problem no part in the curve. A selector whose scores cannot be had, for its expression fails or there is too little
+    to learn from, gets no rows at all and is named in `failed`; the others get theirs.
     """
     names = [selector.row_name for selector in selectors]
     if len(set(names)) != len(names):
@@ -70,33 +76,45 @@ def select_job(
     classes = answer_classes(samples, equivalence)
     stops = find_stops(archive, job_id, samples, classes, stop)
     _replace(archive, STOPS, job_id, EVERY, stops)
-    short = {(each.problem_id, each.arm_id) for each in stops}
     samples = replace(samples, even=even_flags(samples, stops))
     panels = arm_panels(samples, classes)
     problems = arm_problems(samples)
     ballots = job_ballots(samples, classes)
     families, vote = samples.families(), _remembered(partial(majority_curve, seed=seed))
     _write_comparisons(archive, job_id, PASS, panels, problems, pass_curve, seed, families)
-    selections, points = 0, 0
+    selections, points, failed = 0, 0, {}
     for name, function in ((PASS, pass_curve), (ALL, all_curve)):
         points += _write_curves(archive, job_id, name, panels, function, seed)
     _write_coverage(archive, job_id, samples, panels, problems, vote)
-    for config in selectors:
-        kind, name = config.kind, config.row_name
-        scored = score(archive, job_id, config, samples, ballots)
-        rows = _selection_rows(samples, marked(ballots, scored), config, scored, seed)
-        rows = [row | {"stopped": (row["problem_id"], row["arm_id"]) in short} for row in rows]
-        archive.replace_part(SELECTIONS, job_id, name, pa.Table.from_pylist(rows, schema=SELECTIONS.arrow))
-        _replace(archive, ADAPTIVE, job_id, name, adaptive_points(name, _graded(samples, rows), stops, seed))
-        selections += len(rows)
-        own_curve = vote if config.name == "majority" else kind.curve(config.settings, seed)
+    for config in sorted(selectors, key=_looks_at_others):
+        name = config.row_name
+        try:
+            scored = score(archive, job_id, config, samples, ballots, seed)
+        except ValueError as error:
+            failed[name] = str(error)
+            _write_nothing(archive, job_id, config)
+            continue
+        selections += _write_selections(archive, job_id, config, samples, ballots, scored, stops, seed)
+        own_curve = vote if config.name == "majority" else config.kind.curve(config.settings, seed)
         if own_curve is None:
             continue
         decided = None if scored is None else scored.decided
         own = panels if scored is None else arm_panels(samples, classes, scored=scored)
         points += _write_curves(archive, job_id, name, own, own_curve, seed)
         _write_comparisons(archive, job_id, name, own, arm_problems(samples, decided), own_curve, seed, families)
-    return Selected(samples=len(samples), selections=selections, curve_points=points)
+    return Selected(samples=len(samples), selections=selections, curve_points=points, failed=failed)
+
+
+def _write_nothing(archive: Archive, job_id: str, config: SelectorConfig) -> None:
+    """Empty its parts; what a function was asked stays known."""
+    for table in STAGE:
+        if table is not SCORES or config.kind.function(config.settings) is None:
+            archive.replace_part(table, job_id, config.row_name, table.arrow.empty_table())
+
+
+def _looks_at_others(config: SelectorConfig) -> bool:
+    """Whether it needs the scores of other selectors, which are written before."""
+    return bool(config.settings.get("scores"))
 
 
 def kept_selectors(archive: Archive, job_id: str) -> list[str]:
@@ -109,10 +127,11 @@ def forget_selector(archive: Archive, job_id: str, name: str) -> None:
     for path in _selector_parts(archive, job_id):
         if _selector_of(path) == name:
             archive.forget_part(path)
+    archive.remove(job_id, model_file(name))
 
 
 def _selector_parts(archive: Archive, job_id: str) -> list[PurePosixPath]:
-    return [path for table in (SELECTIONS, CURVES, ADAPTIVE, COMPARISONS) for path in archive.parts(table.name, job_id)]
+    return [path for table in STAGE for path in archive.parts(table.name, job_id)]
 
 
 def _selector_of(path: PurePosixPath) -> str:
@@ -180,8 +199,7 @@ def arm_panels(samples: Samples, classes: Sequence[str | None], *, scored: Score
     Raises ValueError for a negative weight.
     """
     enters = _enters(samples, None if scored is None else scored.decided)
-    scores = None if scored is None else scored.scores
-    panels = {samples.arm_id[arm.start]: _panel(samples, classes, enters, arm, scores) for arm in samples.arms()}
+    panels = {samples.arm_id[arm.start]: _panel(samples, classes, enters, arm, scored) for arm in samples.arms()}
     return {arm_id: panel for arm_id, panel in panels.items() if panel is not None}
 
 
@@ -200,7 +218,7 @@ def _panel(
     classes: Sequence[str | None],
     enters: Flags,
     arm: slice,
-    scores: Reals | None = None,
+    scored: Scored | None = None,
 ) -> Panel | None:
     """A score is a weight as well: whether it ranks or weighs is the curve's to say."""
     chosen = np.arange(arm.start, arm.stop)[enters[arm]]
@@ -215,8 +233,9 @@ def _panel(
         np.array(labels, dtype=np.int64),
         correct,
         len(problems),
-        weight=None if scores is None else np.maximum(scores[chosen], 0.0),
-        score=None if scores is None else scores[chosen],
+        weight=None if scored is None else np.maximum(scored.scores[chosen], 0.0),
+        score=None if scored is None else scored.scores[chosen],
+        logits=None if scored is None or scored.logits is None else scored.logits.at(chosen),
         family=samples.family[chosen[first]],
     )
 
@@ -235,6 +254,29 @@ def _votes(samples: Samples, classes: Sequence[str | None], span: slice) -> list
         Vote(sample_index=index, answer=answer, canonical_answer=form, correct=correct)
         for index, answer, form, correct in columns
     ]
+
+
+def _write_selections(
+    archive: Archive,
+    job_id: str,
+    config: SelectorConfig,
+    samples: Samples,
+    ballots: Ballots,
+    scored: Scored | None,
+    stops: Sequence[Stop],
+    seed: int,
+) -> int:
+    """What it picks, the scores that it goes by, and the model that gave them."""
+    name, rows = config.row_name, _selection_rows(samples, marked(ballots, scored), config, scored, seed)
+    short = {(each.problem_id, each.arm_id) for each in stops}
+    rows = [row | {"stopped": (row["problem_id"], row["arm_id"]) in short} for row in rows]
+    _replace(archive, ADAPTIVE, job_id, name, adaptive_points(name, _graded(samples, rows), stops, seed))
+    archive.replace_part(SELECTIONS, job_id, name, pa.Table.from_pylist(rows, schema=SELECTIONS.arrow))
+    if scored is not None:
+        archive.replace_part(SCORES, job_id, name, score_rows(name, samples, scored))
+        if scored.model is not None:
+            archive.write_text(job_id, model_file(name), scored.model)
+    return len(rows)
 
 
 def _selection_rows(
@@ -333,7 +375,7 @@ def _write_coverage(
 ) -> None:
     names = dict(zip(samples.problem.tolist(), samples.problem_id, strict=True))
     problem_ids = {arm_id: [names[number] for number in problems[arm_id].tolist()] for arm_id in panels}
-    archive.replace_part(COVERAGE, job_id, "all", coverage_rows(panels, problem_ids, vote))
+    archive.replace_part(COVERAGE, job_id, EVERY, coverage_rows(panels, problem_ids, vote))
 
 
 def _write_comparisons(

@@ -190,6 +190,24 @@ SELECTIONS = Table(
     ),
 )
 
+SCORES = Table(
+    "scores",
+    "one row per sample and selector that goes by a score, of samples with an answer",
+    (
+        Column("selector", TEXT, "", "best, judge, scorer, ..., or what the job calls it with `as`"),
+        Column("problem_id", TEXT, "", "the problem"),
+        Column("arm_id", TEXT, "", "the arm"),
+        Column("sample_index", COUNT, "from 0", "which of the problem's samples in this arm"),
+        Column("score", REAL, "", "higher is better; null where the selector's source gives none"),
+        Column(
+            "source",
+            TEXT,
+            "",
+            "the SQL expression, the function, the job that judged, or the file of the learned model",
+        ),
+    ),
+)
+
 CURVES = Table(
     "curves",
     "how accuracy grows with samples, one row per arm, selector and n",
@@ -302,6 +320,7 @@ TABLES: tuple[Table, ...] = (
     ATTEMPTS,
     BATCHES,
     SELECTIONS,
+    SCORES,
     CURVES,
     STOPS,
     ADAPTIVE,
