@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -17,11 +16,10 @@ from polythink.cli.exits import BAD_USAGE, reported_errors
 from polythink.cli.options import ArchiveOption, JobName, JsonOption, read_archive
 from polythink.explorer.data import read_results
 from polythink.explorer.figures import FORMATS, write_figure
-from polythink.explorer.replay_figure import replay_figure
+from polythink.explorer.replay_figure import Found, replay_figure
 from polythink.explorer.theme import PRINT
 from polythink.jobs.replaying import replay_job
 from polythink.jobs.workload import recall
-from polythink.selectors.replay import Replayed
 from polythink.storage.archive import Archive
 
 
@@ -72,7 +70,7 @@ def replay(
     stdout_console().print(table)
 
 
-def _draw(archive: Archive, job: str, found: Mapping[str, Sequence[Replayed]], path: Path) -> None:
+def _draw(archive: Archive, job: str, found: Found, path: Path) -> None:
     with reported_errors():
         drawing = replay_figure(found, read_results(archive, job), PRINT)
         if drawing is not None:
