@@ -44,7 +44,8 @@ def _job(archive: Archive, job_id: str) -> JobFacts:
         SELECT job_id, name, status, reason, created_at, updated_at, total, cap_usd,
             (SELECT count(*) FROM traces WHERE job_id = $1) AS traces,
             (SELECT count(*) FROM problems WHERE job_id = $1) AS problems,
-            (SELECT (count(DISTINCT family) + count_if(family IS NULL))::BIGINT FROM problems WHERE job_id = $1) AS families,
+            (SELECT (count(DISTINCT family) + count_if(family IS NULL))::BIGINT
+             FROM problems WHERE job_id = $1) AS families,
             coalesce((SELECT sum(cost_usd) FROM spend WHERE job_id = $1),
                      (SELECT sum(cost_usd) FROM traces WHERE job_id = $1)) AS spent_usd
         FROM jobs WHERE job_id = $1
