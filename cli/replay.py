@@ -70,7 +70,11 @@ def replay(
     stdout_console().print(table)
 
 
+<<<<<<< ours
 def _draw(archive: Archive, job: str, found: Replays, path: Path) -> None:
+=======
+def _draw(archive: Archive, job: str, found: Found, path: Path) -> None:
+>>>>>>> theirs
     with reported_errors():
         drawing = replay_figure(found, read_results(archive, job), PRINT)
         if drawing is not None:
