@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from polythink.jobs.workload import Workload
 from polythink.selectors.replay import Replayed, replay
-from polythink.selectors.samples import load_samples
-from polythink.selectors.stage import answer_classes, arm_panels
+from polythink.selectors.stage import load_poll
 from polythink.storage.archive import Archive
 
 
 def replay_job(archive: Archive, work: Workload) -> dict[str, list[Replayed]]:
     """Every rule on every arm whose right and wrong can be told apart, by the job's own equivalence and seed."""
-    samples = load_samples(archive, work.job_id)
-    classes = answer_classes(samples, work.job.answer.rule().equivalence)
-    panels = arm_panels(samples, classes)
-    return {arm_id: replay(panel, seed=work.job.seed) for arm_id, panel in panels.items()}
+    poll = load_poll(archive, work.job_id, work.job.answer.equivalence_rule())
+    return {arm_id: replay(panel, seed=work.job.seed) for arm_id, panel in poll.panels.items()}

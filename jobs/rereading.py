@@ -30,6 +30,7 @@ class Reread:
     job_id: str
     samples: int  # read
     changed: int  # of these, with another outcome, answer, verdict or score than before
+    unjudged: int  # forms of answers that stand alone until `select` has asked which are the same
 
 
 def reread(archive: Archive, loaded: LoadedJob) -> Reread:
@@ -53,8 +54,9 @@ def reread(archive: Archive, loaded: LoadedJob) -> Reread:
                 parts = archive.parts(schema.TRACES.name, job_id)
                 counts = [_part_anew(archive, work, grader, part) for part in parts]
             archive.remove(job_id, _MARK)
-            select_anew(archive, work)
-    return Reread(job_id=job_id, samples=sum(n for n, _ in counts), changed=sum(n for _, n in counts))
+            unjudged = select_anew(archive, work).unjudged
+    samples, changed = sum(n for n, _ in counts), sum(n for _, n in counts)
+    return Reread(job_id=job_id, samples=samples, changed=changed, unjudged=unjudged)
 
 
 def check_read_alike(archive: Archive, job_id: str) -> None:

@@ -28,8 +28,8 @@ def chosen(work: Workload, selectors: Sequence[object] | None) -> list[SelectorC
     return [parse_selector(value) for value in selectors or work.job.select]
 
 
-def select_anew(archive: Archive, work: Workload) -> None:
-    """Bring every selection and curve of the job up to its traces.
+def select_anew(archive: Archive, work: Workload) -> Selected:
+    """Bring every selection and curve of the job up to its traces; returns the counts.
 
     By the job's own selectors, and by every other that has rows, with the options these were made with. The rows of a
     selector that is no longer known are removed: they speak of fewer samples than there are.
@@ -43,15 +43,14 @@ def select_anew(archive: Archive, work: Workload) -> None:
             renewed.append(_recalled(name, options.get(name, {})))
         except ValueError:
             forget_selector(archive, work.job_id, name)
-    _select(archive, work, renewed)
+    return _select(archive, work, renewed)[1]
 
 
 def _select(archive: Archive, work: Workload, asked: Sequence[SelectorConfig]) -> tuple[list[str], Selected]:
     options = _read_options(archive, work) | {selector.row_name: _kept(selector) for selector in asked}
     archive.write_text(work.job_id, _OPTIONS_FILE, json.dumps(options, indent=1, sort_keys=True))
-    selected = select_job(
-        archive, work.job_id, selectors=asked, equivalence=work.job.answer.rule().equivalence, seed=work.job.seed
-    )
+    equivalence = work.job.answer.equivalence_rule()
+    selected = select_job(archive, work.job_id, selectors=asked, equivalence=equivalence, seed=work.job.seed)
     return [selector.row_name for selector in asked], selected
 
 

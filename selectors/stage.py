@@ -11,13 +11,13 @@ import numpy as np
 import pyarrow as pa
 
 from polythink.records import Equivalence
+from polythink.selectors.classes import Classes, answer_classes
 from polythink.selectors.comparisons import compare
-from polythink.selectors.curves import CurveFunction, curve
-from polythink.selectors.equivalence import canonical, class_map
-from polythink.selectors.math_judge import MathJudge
+from polythink.selectors.curves import CurveFunction, CurvePoint, curve
 from polythink.selectors.panel import ABSTAINS, Flags, Ints, Panel, Reals, count
 from polythink.selectors.passk import all_curve, pass_curve
 from polythink.selectors.registry import ALL, PASS, SelectorConfig
+from polythink.selectors.sameness import EquivalenceJudge
 from polythink.selectors.samples import Samples, countable, load_samples
 from polythink.selectors.scoring import Scored, marked, score
 from polythink.selectors.thinking import ThinkingFit, ThinkingPoint, fit_log2, thinking_point
@@ -33,6 +33,29 @@ class Selected:
     samples: int  # looked at
     selections: int  # rows over all selectors
     curve_points: int  # rows over all selectors, pass and all
+    unjudged: int  # forms of answers that stand alone, for want of a verdict on which are the same
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Poll:
+    """A job's samples as every selector finds them."""
+
+    samples: Samples
+    classes: Classes
+    ballots: list[tuple[slice, Ballot]]  # B of them, and where in the samples each stands
+    panels: dict[str, Panel]  # of each arm, over its countable problems
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """What one selector makes of a poll."""
+
+    config: SelectorConfig
+    scored: Scored | None  # None: it goes by votes alone
+    verdicts: list[tuple[int, slice, Ballot, Verdict]]  # of the ballots it can decide, with the place of each among all
+    function: CurveFunction | None  # None: it has no curve
+    panels: dict[str, Panel]  # of each arm; empty where it has no curve
+    curves: dict[str, list[CurvePoint]]  # likewise
 
 
 def select_job(
@@ -40,7 +63,7 @@ def select_job(
     job_id: str,
     *,
     selectors: Sequence[SelectorConfig],
-    equivalence: Equivalence,
+    equivalence: Equivalence | EquivalenceJudge,
     seed: int = 0,
 ) -> Selected:
     """Write `selections`, `curves` and `comparisons`: a part per selector, and `pass` and `all` for pass@n and pass^n.
@@ -49,32 +72,64 @@ def select_job(
     twice: its rows would be told apart by nothing. A ballot whose judging has not all been heard gets no row, and its
     problem no part in the curve.
     """
+    check_names(selectors)
+    poll = load_poll(archive, job_id, equivalence)
+    _write_comparisons(archive, job_id, PASS, poll.panels, arm_problems(poll.samples), pass_curve, seed)
+    selections, points = 0, 0
+    for name, curves in truth_curves(poll, seed).items():
+        points += _write_curves(archive, job_id, name, curves)
+    for config in selectors:
+        found, name = decide(archive, job_id, poll, config, seed), config.row_name
+        rows = _selection_rows(poll.samples, found)
+        archive.replace_part(SELECTIONS, job_id, name, pa.Table.from_pylist(rows, schema=SELECTIONS.arrow))
+        selections += len(rows)
+        if found.function is None:
+            continue
+        points += _write_curves(archive, job_id, name, found.curves)
+        problems = arm_problems(poll.samples, None if found.scored is None else found.scored.decided)
+        _write_comparisons(archive, job_id, name, found.panels, problems, found.function, seed)
+    return Selected(
+        samples=len(poll.samples), selections=selections, curve_points=points, unjudged=poll.classes.unjudged
+    )
+
+
+def check_names(selectors: Sequence[SelectorConfig]) -> None:
+    """Raise ValueError if two selectors would bear the same name."""
     names = [selector.row_name for selector in selectors]
     if len(set(names)) != len(names):
         raise ValueError(f"select: found {', '.join(names)}; name each selector once, or tell them apart with `as`")
+
+
+def load_poll(archive: Archive, job_id: str, equivalence: Equivalence | EquivalenceJudge) -> Poll:
+    """The samples that the archive holds of a job, in classes, as ballots."""
     samples = load_samples(archive, job_id)
-    classes = answer_classes(samples, equivalence)
-    panels = arm_panels(samples, classes)
-    problems = arm_problems(samples)
-    ballots = job_ballots(samples, classes)
-    _write_comparisons(archive, job_id, PASS, panels, problems, pass_curve, seed)
-    selections, points = 0, 0
-    for name, function in ((PASS, pass_curve), (ALL, all_curve)):
-        points += _write_curves(archive, job_id, name, panels, function, seed)
-    for config in selectors:
-        kind, name = config.kind, config.row_name
-        scored = score(archive, job_id, config, samples, ballots)
-        rows = _selection_rows(samples, marked(ballots, scored), config, scored, seed)
-        archive.replace_part(SELECTIONS, job_id, name, pa.Table.from_pylist(rows, schema=SELECTIONS.arrow))
-        selections += len(rows)
-        own_curve = kind.curve(config.settings, seed)
-        if own_curve is None:
-            continue
-        decided = None if scored is None else scored.decided
-        own = panels if scored is None else arm_panels(samples, classes, scored=scored)
-        points += _write_curves(archive, job_id, name, own, own_curve, seed)
-        _write_comparisons(archive, job_id, name, own, arm_problems(samples, decided), own_curve, seed)
-    return Selected(samples=len(samples), selections=selections, curve_points=points)
+    classes = answer_classes(archive, job_id, samples, equivalence)
+    ballots = job_ballots(samples, classes.names)
+    return Poll(samples=samples, classes=classes, ballots=ballots, panels=arm_panels(samples, classes.names))
+
+
+def truth_curves(poll: Poll, seed: int) -> dict[str, dict[str, list[CurvePoint]]]:
+    """The curves that no selector makes, pass@n and pass^n, of each arm."""
+    return {name: _curves(poll.panels, function, seed) for name, function in ((PASS, pass_curve), (ALL, all_curve))}
+
+
+def decide(archive: Archive, job_id: str, poll: Poll, config: SelectorConfig, seed: int) -> Decided:
+    """What a selector picks in every ballot it can decide, and its curve. Nothing is written."""
+    scored = score(archive, job_id, config, poll.samples, poll.ballots)
+    selector, function = config.kind.make(config.settings, seed), config.kind.curve(config.settings, seed)
+    panels = poll.panels if scored is None else arm_panels(poll.samples, poll.classes.names, scored=scored)
+    return Decided(
+        config=config,
+        scored=scored,
+        verdicts=[(*placed, selector.select(placed[2])) for placed in marked(poll.ballots, scored)],
+        function=function,
+        panels={} if function is None else panels,
+        curves={} if function is None else _curves(panels, function, seed),
+    )
+
+
+def _curves(panels: dict[str, Panel], function: CurveFunction, seed: int) -> dict[str, list[CurvePoint]]:
+    return {arm_id: curve(panel, function, seed) for arm_id, panel in panels.items()}
 
 
 def kept_selectors(archive: Archive, job_id: str) -> list[str]:
@@ -110,22 +165,6 @@ def thinking_job(archive: Archive, job_id: str, *, seed: int = 0) -> tuple[list[
             points.append(thinking_point(samples.arm_id[arm.start], panel.correct / panel.samples, tokens, seed))
     known = [point for point in points if point is not None]
     return known, fit_log2(known)
-
-
-def answer_classes(samples: Samples, equivalence: Equivalence) -> list[str | None]:
-    """[S] the class of each answer, None where the sample abstains. Classes are a problem's, shared by its arms."""
-    spellings = {answer: canonical(answer, equivalence) for answer in set(samples.answer) if answer is not None}
-    forms = [spellings[answer] if answer is not None else None for answer in samples.answer]
-    if equivalence != "math":
-        return forms
-    by_problem: dict[int, set[str]] = {}
-    for problem, form in zip(samples.problem.tolist(), forms, strict=True):
-        if form is not None:
-            by_problem.setdefault(problem, set()).add(form)
-    with MathJudge() as judge:
-        maps = {problem: class_map(found, judge) for problem, found in by_problem.items()}
-    pairs = zip(samples.problem.tolist(), forms, strict=True)
-    return [maps[problem][form] if form is not None else None for problem, form in pairs]
 
 
 def arm_panels(samples: Samples, classes: Sequence[str | None], *, scored: Scored | None = None) -> dict[str, Panel]:
@@ -190,18 +229,11 @@ def _votes(samples: Samples, classes: Sequence[str | None], span: slice) -> list
     ]
 
 
-def _selection_rows(
-    samples: Samples,
-    ballots: Sequence[tuple[int, slice, Ballot]],
-    config: SelectorConfig,
-    scored: Scored | None,
-    seed: int,
-) -> list[dict[str, object]]:
-    selector = config.kind.make(config.settings, seed)
+def _selection_rows(samples: Samples, found: Decided) -> list[dict[str, object]]:
     return [
-        _selection_row(samples, span, config.row_name, selector.select(ballot))
-        | {"selector_cost_usd": None if scored is None else scored.cost_usd[place]}
-        for place, span, ballot in ballots
+        _selection_row(samples, span, found.config.row_name, verdict)
+        | {"selector_cost_usd": None if found.scored is None else found.scored.cost_usd[place]}
+        for place, span, _, verdict in found.verdicts
     ]
 
 
@@ -227,14 +259,12 @@ def _selection_row(samples: Samples, span: slice, name: str, verdict: Verdict) -
     }
 
 
-def _write_curves(
-    archive: Archive, job_id: str, name: str, panels: dict[str, Panel], function: CurveFunction, seed: int
-) -> int:
+def _write_curves(archive: Archive, job_id: str, name: str, curves: dict[str, list[CurvePoint]]) -> int:
     rows = [
         {"arm_id": arm_id, "selector": name, "n": point.n, "accuracy": point.accuracy}
         | {"low": point.low, "high": point.high, "error": point.error, "problems": point.problems}
-        for arm_id, panel in panels.items()
-        for point in curve(panel, function, seed)
+        for arm_id, points in curves.items()
+        for point in points
     ]
     archive.replace_part(CURVES, job_id, name, pa.Table.from_pylist(rows, schema=CURVES.arrow))
     return len(rows)
