@@ -37,14 +37,15 @@ def rows(archive: Archive, job_id: str, query: str) -> list[dict[str, Any]]:
 
 def free_text(folder: Path, base_url: str, **changes: Any) -> Path:
     """A job whose samples say the same in many words."""
-    fields = {"problems": PROBLEMS, "answer": JUDGED, "samples": 6, "select": ["majority"], **changes}
+    fields = {"problems": PROBLEMS, "answer": JUDGED, "samples": 6, "select": ["majority"], "lane": "batch", **changes}
     return job_file(folder, base_url, **fields)
 
 
 def simulator(folder: Path, *options: str) -> SimulatorProcess:
     """One that knows the gold answers of `job_file`, and by default a judge that never errs."""
     job_file(folder, "http://127.0.0.1:1", problems=PROBLEMS)
-    return SimulatorProcess.start([*(options or PERFECT), *QUIET, "--problems", str(folder / "problems.jsonl")])
+    known = ["--problems", str(folder / "problems.jsonl"), "--batch-seconds", "0.3"]
+    return SimulatorProcess.start([*(options or PERFECT), *QUIET, *known])
 
 
 def check_votes(archive: Archive, job_id: str) -> None:
@@ -94,7 +95,7 @@ def test_the_cap_bounds_equivalence_too_and_a_larger_one_goes_on(tmp_path: Path,
     with simulator(tmp_path) as server:
         plain = {"extract": "verbatim", "equivalence": "string"}
         first, work = run(archive, free_text(tmp_path, server.base_url, answer=plain))
-        cap = first.spent_usd + 0.02  # a request may cost more by its max_tokens
+        cap = first.spent_usd + 0.022  # a request may cost 0.021 by its max_tokens
         capped = free_text(tmp_path, server.base_url, cap={"usd": cap})
         with pytest.raises(JobChangedError, match="polythink reread"):
             run(archive, capped)
@@ -104,7 +105,11 @@ def test_the_cap_bounds_equivalence_too_and_a_larger_one_goes_on(tmp_path: Path,
         assert state.reason is not None and "judging for equivalence" in state.reason and "cap" in state.reason
         [spent] = rows(archive, work.job_id, "SELECT sum(cost_usd) AS usd FROM attempts WHERE starts_with(job_id, ?)")
         assert spent["usd"] <= cap
+        [begun] = rows(archive, work.job_id, DERIVED)
+        assert 0 < begun["done"] < begun["total"]
         assert run(archive, free_text(tmp_path, server.base_url, cap={"usd": 5.0}))[0].status == "done"
+        [whole] = rows(archive, work.job_id, DERIVED)
+        assert meter(server.base_url)["requests"] == 4 * 6 + whole["total"], "what had been heard was not asked again"
     check_votes(archive, work.job_id)
 
 
