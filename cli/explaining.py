@@ -86,7 +86,8 @@ def _arm(arm: ArmCount) -> Iterator[str]:
     rest = arm.samples - arm.counted
     yield _item("samples", f"{arm.counted:,} of {arm.samples:,} counted" + _reasons(rest, "did not", arm.withheld))
     tied = f"; {arm.tied:,} tied, decided by {arm.ties}" if arm.tied else ""
-    yield _item("problems", f"{arm.decided:,} of {arm.problems:,} have a selection{tied}")
+    empty = f"; {arm.empty:,} of them without an answer" if arm.empty else ""
+    yield _item("problems", f"{arm.decided:,} of {arm.problems:,} have a selection{empty}{tied}")
     if arm.entering is None:
         yield _item("curve", "none: on other samples other things would have been asked")
         return

@@ -20,7 +20,7 @@ def replay(job: JobName, archive: ArchiveOption = None, as_json: JsonOption = Fa
     """Replay a job's samples under rules that stop when a vote is decided: what each would have saved, and cost."""
     with reported_errors():
         where = read_archive(archive)
-        found = replay_job(where, recall(where, where.resolve(job)))
+        found = replay_job(where, recall(where, where.resolve(job)), _tell)
     if not found:
         print(f"polythink: {job} has no graded samples to replay", file=sys.stderr)
         raise typer.Exit(BAD_USAGE)
@@ -49,3 +49,7 @@ def replay(job: JobName, archive: ArchiveOption = None, as_json: JsonOption = Fa
             )
         table.add_section()
     stdout_console().print(table)
+
+
+def _tell(note: str) -> None:
+    print(f"polythink: {note}", file=sys.stderr)

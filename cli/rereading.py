@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 
 from polythink.cli.console import stdout_console
@@ -12,6 +13,7 @@ from polythink.explorer.data import read_results
 from polythink.explorer.terminal import summary
 from polythink.jobs.load import load_job
 from polythink.jobs.rereading import reread as read_anew
+from polythink.jobs.selection import unjudged_note
 
 
 def reread(job_file: JobFile, archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
@@ -20,6 +22,8 @@ def reread(job_file: JobFile, archive: ArchiveOption = None, as_json: JsonOption
         loaded = load_job(job_file)
         where = open_archive(archive, loaded.archive)
         done = read_anew(where, loaded)
+        if done.unjudged:
+            print(f"polythink: {unjudged_note(done.unjudged, done.job_id)}", file=sys.stderr)
         if as_json:
             print(json.dumps(asdict(done)))
             return

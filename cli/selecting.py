@@ -21,6 +21,7 @@ from polythink.cli.results import rich_table
 from polythink.jobs.control import Control
 from polythink.jobs.explaining import explain_job
 from polythink.jobs.picking import Picked, pick
+from polythink.jobs.selection import unjudged_note
 from polythink.jobs.workload import Workload, recall
 from polythink.storage.archive import Archive
 
@@ -64,7 +65,6 @@ def select(
                 return
             picked = _pick(where, work, asked)
         except (ValueError, yaml.YAMLError) as error:
-            # what was asked for is at fault: a selector, or the problem
             place = "" if str(error).startswith("problem: ") else "--with: "
             print(f"polythink: {place}{error}", file=sys.stderr)
             raise typer.Exit(BAD_USAGE) from error
@@ -74,14 +74,6 @@ def select(
     if picked.broken_off is not None:
         print(f"polythink: {picked.broken_off.reason}", file=sys.stderr)
         raise typer.Exit(exit_code(picked.broken_off))
-
-
-def unjudged_note(forms: int, job_id: str) -> str:
-    """What to say of answers that no judge has yet put into classes."""
-    return (
-        f"{forms:,} answers stand each for itself until a judge has said which are the same: "
-        f"`polythink select {job_id}` asks"
-    )
 
 
 def _pick(archive: Archive, work: Workload, selectors: Sequence[object] | None) -> Picked:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,10 +31,10 @@ def explain(
 def replay(job: str, archive: Archive | str | Path = "archive") -> dict[str, list[Replayed]]:
     """What rules that stop a problem when its vote is decided would have saved, by arm; empty if nothing is graded.
 
-    Raises UnknownJobError.
+    Warns of answers that no judge has yet put into classes. Raises UnknownJobError.
     """
     where = as_archive(archive)
-    return replay_job(where, recall(where, where.resolve(job)))
+    return replay_job(where, recall(where, where.resolve(job)), lambda note: warnings.warn(note, stacklevel=4))
 
 
 def as_archive(archive: Archive | str | Path) -> Archive:

@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 
 from polythink.jobs.findings import Findings
-from polythink.jobs.selection import select_anew
+from polythink.jobs.selection import select_anew, unjudged_note
 from polythink.jobs.workload import Workload
 from polythink.storage import schema
 from polythink.storage.archive import Archive
@@ -42,7 +42,8 @@ class _Noting(Archive):
 def audit_selected(archive: Archive, work: Workload, findings: Findings) -> None:
     """Selections, curves and comparisons are what their selectors make of the traces."""
     noting = _Noting(archive.root)
-    select_anew(noting, work)
+    if unjudged := select_anew(noting, work).unjudged:
+        findings.warnings.append(unjudged_note(unjudged, work.job_id))
     for table in _STAGE:
         empty = [table.arrow.empty_table()]
         _audit_table(archive, table, work.job_id, pa.concat_tables(noting.noted.get(table.name, empty)), findings)

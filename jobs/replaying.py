@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from polythink.jobs.selection import unjudged_note
 from polythink.jobs.workload import Workload
 from polythink.selectors.replay import Replayed, replay
 from polythink.selectors.stage import load_poll
 from polythink.storage.archive import Archive
 
 
-def replay_job(archive: Archive, work: Workload) -> dict[str, list[Replayed]]:
-    """Every rule on every arm whose right and wrong can be told apart, by the job's own equivalence and seed."""
+def replay_job(archive: Archive, work: Workload, tell: Callable[[str], None]) -> dict[str, list[Replayed]]:
+    """Every rule on every arm whose right and wrong can be told apart, by the job's own equivalence and seed.
+
+    `tell` hears of answers that count as different only because no judge has been asked yet.
+    """
     poll = load_poll(archive, work.job_id, work.job.answer.equivalence_rule())
+    if poll.classes.unjudged:
+        tell(unjudged_note(poll.classes.unjudged, work.job_id))
     return {arm_id: replay(panel, seed=work.job.seed) for arm_id, panel in poll.panels.items()}

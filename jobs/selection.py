@@ -46,6 +46,14 @@ def select_anew(archive: Archive, work: Workload) -> Selected:
     return _select(archive, work, renewed)[1]
 
 
+def unjudged_note(forms: int, job_id: str) -> str:
+    """What to say of answers that no judge has yet put into classes."""
+    return (
+        f"{forms:,} answers stand each for itself until a judge has said which are the same: "
+        f"`polythink select {job_id}` asks"
+    )
+
+
 def _select(archive: Archive, work: Workload, asked: Sequence[SelectorConfig]) -> tuple[list[str], Selected]:
     options = _read_options(archive, work) | {selector.row_name: _kept(selector) for selector in asked}
     archive.write_text(work.job_id, _OPTIONS_FILE, json.dumps(options, indent=1, sort_keys=True))

@@ -51,6 +51,7 @@ class ArmCount:
     withheld: Mapping[str, int]  # the others by reason, most first
     problems: int  # with a finished sample
     decided: int  # of these, with a selection
+    empty: int  # of the decided, those in which no sample counted
     tied: int  # of the decided, by the tie rule
     ties: str  # the tie rule
     entering: int | None  # problems behind the curve; None where the selector has none
@@ -223,6 +224,7 @@ def _arm_count(
         withheld={str(reason): n for reason, n in withheld.most_common()},
         problems=len(ballots),
         decided=len(verdicts),
+        empty=sum(verdict.winner_index is None for verdict in verdicts),
         tied=sum(verdict.tied for verdict in verdicts),
         ties=ballots[0].rule.ties,
         entering=entering if has_curve else None,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import ray
 
 import polythink
 from polythink.storage.archive import Archive
@@ -39,7 +40,7 @@ def test_an_explanation_fits_a_hundred_columns_and_names_every_reason(call: Call
     assert result.exit_code == 0
     shown = result.stdout
     assert f"{landed}: 16 finished samples" in shown
-    assert "majority, arm deep" in shown and "4 of 8 counted" not in shown
+    assert "majority, arm deep" in shown
     assert "6 of 8 counted; 2 did not: 1 no_answer, 1 failed" in shown
     assert "2 of 2 problems enter it" in shown and "n = 1, 2, 4: 2 problems, exact" in shown
     assert max(map(len, shown.splitlines())) <= 100
@@ -99,6 +100,7 @@ def test_python_selects_and_says_what_it_came_to(landed: str, tmp_path: Path) ->
     picked = polythink.select("sums", ["first", {"majority": {"ties": "seeded"}}], archive)
     assert (picked.job_id, picked.selectors, picked.samples) == (landed, ("first", "majority"), 16)
     assert (picked.selections, picked.unjudged, picked.broken_off) == (8, 0, None)
+    assert not ray.is_initialized()
     with pytest.raises(ValueError, match="did you mean 'first'"):
         polythink.select("sums", ["frst"], archive)
     with pytest.raises(polythink.PolythinkError, match="nothing"):

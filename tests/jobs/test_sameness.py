@@ -10,8 +10,10 @@ import pytest
 
 from polythink.errors import JobChangedError
 from polythink.jobs.load import load_job
+from polythink.jobs.replaying import replay_job
 from polythink.jobs.rereading import reread
 from polythink.jobs.verify import verify_job
+from polythink.jobs.workload import recall
 from polythink.simulator.judgement import said
 from polythink.simulator.process import SimulatorProcess
 from polythink.storage.archive import Archive
@@ -99,7 +101,13 @@ def test_the_cap_bounds_equivalence_too_and_a_larger_one_goes_on(tmp_path: Path,
         capped = free_text(tmp_path, server.base_url, cap={"usd": cap})
         with pytest.raises(JobChangedError, match="polythink reread"):
             run(archive, capped)
-        assert reread(archive, load_job(capped)).unjudged > 0
+        alone = reread(archive, load_job(capped)).unjudged
+        assert alone > 0
+        [audit] = verify_job(archive, work.job_id)
+        assert audit.differing == {} and f"{alone} answers stand each for itself" in audit.warnings[-1]
+        notes: list[str] = []
+        replay_job(archive, recall(archive, work.job_id), notes.append)
+        assert f"{alone} answers stand each for itself" in notes[0]
         state, _ = run(archive, capped)
         assert state.status == "stopped"
         assert state.reason is not None and "judging for equivalence" in state.reason and "cap" in state.reason

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -46,7 +45,7 @@ def test_every_sample_counts_or_has_a_reason(archive: Archive) -> None:
     _, _, voted = explained(archive, MAJORITY)
     abstained = {"refused": 1, "failed": 1, "truncated": 1, "no_answer": 1}
     assert (voted.samples, voted.counted, dict(voted.withheld)) == (10, 6, abstained)
-    assert (voted.problems, voted.decided, voted.tied) == (3, 3, 2)
+    assert (voted.problems, voted.decided, voted.empty, voted.tied) == (3, 3, 1, 2)
     assert voted.ties == "the class of the lowest index"
     assert (voted.entering, dict(voted.left_out)) == (2, {"no gold, and none of its answers graded": 1})
     _, _, best = explained(archive, BY_SCORE[0])
@@ -137,4 +136,4 @@ def test_tallies_name_the_classes_of_the_lines(archive: Archive) -> None:
     (lines,) = explain_problem(poll, found, "p")
     names = [line.class_name for line in lines.samples if line.withheld is None]
     assert json.loads(kept["tally"]) == {name: names.count(name) for name in dict.fromkeys(names)}
-    assert np.isclose(lines.verdict.confidence if lines.verdict else 0, 0.5)
+    assert lines.verdict is not None and lines.verdict.confidence == 0.5
