@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -13,11 +14,11 @@ import yaml
 
 from polythink.cli.console import stdout_console
 from polythink.cli.exits import BAD_USAGE, exit_code, reported_errors
-from polythink.cli.explaining import print_explanation
 from polythink.cli.interrupts import interrupts
 from polythink.cli.options import ArchiveOption, JobName, JsonOption, read_archive
 from polythink.cli.progress import ProgressView
 from polythink.cli.results import rich_table
+from polythink.explorer.explanation import explanation
 from polythink.jobs.control import Control
 from polythink.jobs.explaining import explain_job
 from polythink.jobs.picking import Picked, pick
@@ -61,7 +62,7 @@ def select(
         try:
             asked = [yaml.safe_load(text) for text in selectors] if selectors else None
             if explain:
-                print_explanation(explain_job(where, work, asked, problem), as_json=as_json)
+                _print_explained(where, work, asked, problem, as_json=as_json)
                 return
             picked = _pick(where, work, asked)
         except (ValueError, yaml.YAMLError) as error:
@@ -74,6 +75,16 @@ def select(
     if picked.broken_off is not None:
         print(f"polythink: {picked.broken_off.reason}", file=sys.stderr)
         raise typer.Exit(exit_code(picked.broken_off))
+
+
+def _print_explained(
+    archive: Archive, work: Workload, selectors: Sequence[object] | None, problem: str | None, *, as_json: bool
+) -> None:
+    found = explain_job(archive, work, selectors, problem)
+    if as_json:
+        print(json.dumps(asdict(found), ensure_ascii=False))
+    else:
+        stdout_console().print(explanation(found))
 
 
 def _pick(archive: Archive, work: Workload, selectors: Sequence[object] | None) -> Picked:

@@ -6,9 +6,10 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from polythink.jobs.explaining import Explanation, explain_job
+from polythink.jobs.explaining import explain_job
 from polythink.jobs.replaying import replay_job
 from polythink.jobs.workload import recall
+from polythink.selectors.explain import Explanation
 from polythink.selectors.replay import Replayed
 from polythink.storage.archive import Archive
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 
 from polythink.jobs.selection import chosen
@@ -11,8 +10,7 @@ from polythink.jobs.workload import Workload
 from polythink.selectors.explain import (
     ArmCount,
     BallotLines,
-    CurveCount,
-    Merging,
+    Explanation,
     explain_classes,
     explain_problem,
     explain_selector,
@@ -20,19 +18,6 @@ from polythink.selectors.explain import (
 )
 from polythink.selectors.stage import check_names, decide, load_poll, truth_curves
 from polythink.storage.archive import Archive
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
-    """Which samples of a job count for which selector, and why."""
-
-    job_id: str
-    samples: int
-    equivalence: str  # the rule by which answers meet, or the model that says so
-    merging: Merging
-    arms: tuple[ArmCount, ...]  # selector by selector
-    curves: tuple[CurveCount, ...]  # pass and all
-    ballots: tuple[BallotLines, ...]  # of the problem asked about, if one was, selector by selector
 
 
 def explain_job(

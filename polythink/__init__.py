@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from polythink.errors import PolythinkError, SpecError
     from polythink.jobs.api import resume, run, select
     from polythink.jobs.archive_api import explain, replay
-    from polythink.jobs.explaining import Explanation
     from polythink.jobs.picking import Picked
     from polythink.jobs.spec import Job
+    from polythink.selectors.explain import Explanation
     from polythink.selectors.replay import Replayed
     from polythink.storage.archive import Archive
     from polythink.storage.archive import Archive as open
@@ -45,7 +45,7 @@ __all__ = [
 
 _HOMES = {
     "Archive": "polythink.storage.archive:Archive",
-    "Explanation": "polythink.jobs.explaining:Explanation",
+    "Explanation": "polythink.selectors.explain:Explanation",
     "Job": "polythink.jobs.spec:Job",
     "Picked": "polythink.jobs.picking:Picked",
     "PolythinkError": "polythink.errors:PolythinkError",

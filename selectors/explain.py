@@ -94,6 +94,19 @@ class BallotLines:
     samples: tuple[SampleLine, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Which samples of a job count for which selector, and why."""
+
+    job_id: str
+    samples: int
+    equivalence: str  # the rule by which answers meet, or the model that says so
+    merging: Merging
+    arms: tuple[ArmCount, ...]  # selector by selector
+    curves: tuple[CurveCount, ...]  # pass and all
+    ballots: tuple[BallotLines, ...]  # of the problem asked about, if one was, selector by selector
+
+
 def explain_classes(poll: Poll) -> Merging:
     """How many forms became how many classes, and who joined whom."""
     ids = dict(zip(poll.samples.problem.tolist(), poll.samples.problem_id, strict=True))

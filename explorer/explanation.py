@@ -1,44 +1,33 @@
-"""How an explanation looks: as text in a hundred columns, or as JSON."""
+"""Which samples counted, and why, as text for a terminal of a hundred columns."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from itertools import groupby
 from textwrap import fill
 
 from rich import box
-from rich.console import Console
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from polythink.cli.console import stdout_console
 from polythink.explorer.labels import clipped, dollars, ends, percent
-from polythink.jobs.explaining import Explanation
 from polythink.selectors.curves import CurvePoint
-from polythink.selectors.explain import ArmCount, BallotLines, CurveCount, Merging, SampleLine
+from polythink.selectors.explain import ArmCount, BallotLines, CurveCount, Explanation, Merging, SampleLine
 
 WIDTH = 100  # columns
 _LISTED = 10  # pairs of forms shown before the rest is counted
-_FORM = 41  # characters of a form beside another
+_FORM = 38  # characters of a form beside another
+_PROBLEM = 12  # characters of a problem's id beside forms
 _ANSWER = 44  # characters of an answer, with the form it has
 _VALUES = {"answers": None, "scores": "score", "weights": "weight"}
 _GRADES = {True: "right", False: "wrong", None: ""}
 
 
-def print_explanation(found: Explanation, *, as_json: bool) -> None:
-    """On stdout."""
-    if as_json:
-        print(json.dumps(asdict(found), ensure_ascii=False))
-        return
-    console = stdout_console()
-    if console.width > WIDTH:
-        console = Console(width=WIDTH)
-    for line in _lines(found):
-        console.print(Text(line), soft_wrap=True)
-    for ballot in found.ballots:
-        _print_ballot(console, ballot)
+def explanation(found: Explanation) -> Group:
+    """All of it, no wider than a hundred columns."""
+    lines = [Text(line) for line in _lines(found)]
+    return Group(*lines, *(part for ballot in found.ballots for part in _ballot(ballot)))
 
 
 def _lines(found: Explanation) -> Iterator[str]:
@@ -62,23 +51,30 @@ def _merging(merging: Merging, equivalence: str) -> Iterator[str]:
     yield _item("forms", f"{merging.forms:,} canonical forms, counted in each problem, are {merging.classes:,} classes")
     if joined:
         who = "the judge" if equivalence.startswith("judge ") else "math-verify"
-        yield _item("joined", f"{who} put {len(joined):,} forms into a class of another name")
+        yield _item("joined", f"{who} put {_forms(joined)} into a class of another name")
         yield from _listed(
             [f"{ends(p, 12)}  {ends(form, _FORM - 6)} = {ends(home, _FORM)}" for p, form, home in joined]
         )
     if hostile:
-        yield _item("hostile", f"{len(hostile):,} forms stood no comparison and are equal only to themselves")
-        yield from _listed([f"{ends(p, 12)}  {ends(form, 2 * _FORM - 6)}" for p, form in hostile])
+        yield _item("hostile", f"{_forms(hostile)} stood no comparison, equal to nothing but themselves")
+        yield from _listed([(p, ends(form, 2 * _FORM - 6)) for p, form in hostile])
     if alone:
-        told = f"{len(alone):,} forms stand each for itself until the judge is asked: run select without --explain"
+        told = f"{_forms(alone)} apart until the judge is asked, which select does without --explain"
         yield _item("not judged", told)
-        yield from _listed([f"{ends(p, 12)}  {ends(form, 2 * _FORM - 6)}" for p, form in alone])
+        yield from _listed([(p, ends(form, 2 * _FORM - 6)) for p, form in alone])
 
 
-def _listed(lines: Sequence[str]) -> Iterator[str]:
-    yield from (f"{'':13}{line}" for line in lines[:_LISTED])
-    if len(lines) > _LISTED:
-        yield f"{'':13}... and {len(lines) - _LISTED:,} more: --json has them all"
+def _forms(found: Sequence[object]) -> str:
+    return f"{len(found):,} form{'s' if len(found) != 1 else ''}"
+
+
+def _listed(said: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """What is said of forms, each beside its problem."""
+    names = [ends(problem_id, _PROBLEM) for problem_id, _ in said[:_LISTED]]
+    width = max(map(len, names))
+    yield from (f"{'':13}{name:{width}}  {text}" for name, (_, text) in zip(names, said, strict=False))
+    if len(said) > _LISTED:
+        yield f"{'':13}... and {len(said) - _LISTED:,} more: --json has them all"
 
 
 def _arm(arm: ArmCount) -> Iterator[str]:
@@ -131,20 +127,19 @@ def _item(name: str, text: str) -> str:
     return fill(f"  {name:11}{text}", WIDTH, subsequent_indent=" " * 13, break_long_words=False)
 
 
-def _print_ballot(console: Console, ballot: BallotLines) -> None:
+def _ballot(ballot: BallotLines) -> Iterator[RenderableType]:
     numbers = _numbers(ballot)
-    console.print()
-    for line in _head(ballot):
-        console.print(Text(line), soft_wrap=True)
-    console.print(_sample_table(ballot, numbers))
+    yield Text("")
+    yield from (Text(line) for line in _head(ballot))
+    yield _sample_table(ballot, numbers)
     for name, number in numbers.items():
         votes = 0 if ballot.verdict is None else ballot.verdict.tally.get(name, 0)
         counted = f"{votes:,} vote{'s' if votes != 1 else ''}" if ballot.verdict is not None else ""
-        console.print(Text(f"  class {number:<3} {counted:>9}  {ends(name, WIDTH - 24)}"), soft_wrap=True)
+        yield Text(f"  class {number:<3} {counted:>9}  {ends(name, WIDTH - 24)}")
 
 
 def _head(ballot: BallotLines) -> Iterator[str]:
-    yield f"{ballot.selector}, arm {clipped(ballot.arm_id, 40)}, problem {clipped(ballot.problem_id, 40)}"
+    yield fill(f"{ballot.selector}, arm {clipped(ballot.arm_id, 40)}, problem {clipped(ballot.problem_id, 40)}", WIDTH)
     verdict = ballot.verdict
     if verdict is None:
         yield "  no selection: its judge has not been heard; run select without --explain"
