@@ -37,7 +37,7 @@ def replay(
         raise typer.Exit(BAD_USAGE)
     with reported_errors():
         where = read_archive(archive)
-        found = replay_job(where, recall(where, where.resolve(job)))
+        found = replay_job(where, recall(where, where.resolve(job)), _tell)
     if not found:
         print(f"polythink: {job} has no graded samples to replay, or none that were not stopped early", file=sys.stderr)
         raise typer.Exit(BAD_USAGE)
@@ -70,12 +70,12 @@ def replay(
     stdout_console().print(table)
 
 
-<<<<<<< ours
 def _draw(archive: Archive, job: str, found: Replays, path: Path) -> None:
-=======
-def _draw(archive: Archive, job: str, found: Found, path: Path) -> None:
->>>>>>> theirs
     with reported_errors():
         drawing = replay_figure(found, read_results(archive, job), PRINT)
         if drawing is not None:
             print(f"drawn in {write_figure(drawing, path)}", file=sys.stderr)
+
+
+def _tell(note: str) -> None:
+    print(f"polythink: {note}", file=sys.stderr)

@@ -21,8 +21,8 @@ def reread(job_file: JobFile, archive: ArchiveOption = None, as_json: JsonOption
         loaded = load_job(job_file)
         where = open_archive(archive, loaded.archive)
         done = read_anew(where, loaded)
-        for warning in done.warnings:
-            print(f"polythink: {warning}", file=sys.stderr)
+        for note in done.notes:
+            print(f"polythink: {note}", file=sys.stderr)
         if as_json:
             print(json.dumps(asdict(done)))
             return

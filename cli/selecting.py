@@ -1,10 +1,12 @@
-"""`select`: picking answers again, and asking judges what they have not been asked yet."""
+"""`select`: picking answers again, asking judges what they have not been asked yet, and explaining what counted."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -16,14 +18,12 @@ from polythink.cli.interrupts import interrupts
 from polythink.cli.options import ArchiveOption, JobName, JsonOption, read_archive
 from polythink.cli.progress import ProgressView
 from polythink.cli.results import rich_table
+from polythink.explorer.explanation import explanation
 from polythink.jobs.control import Control
-from polythink.jobs.judging_job import wrong_with_judge
-from polythink.jobs.run import run_judges
-from polythink.jobs.selection import chosen
-from polythink.jobs.selection import select as select_answers
+from polythink.jobs.explaining import explain_job
+from polythink.jobs.picking import Picked, pick
 from polythink.jobs.workload import Workload, recall
 from polythink.storage.archive import Archive
-from polythink.storage.state import JobState
 
 _SELECTED = """
     SELECT arm_id, selector, count(*) AS problems, count(answer) AS answered,
@@ -35,60 +35,76 @@ _SELECTED = """
 
 def select(
     job: JobName,
+    problem: Annotated[
+        str | None, typer.Argument(metavar="[PROBLEM]", help="With --explain: a problem, to see it sample by sample.")
+    ] = None,
     selectors: Annotated[
         list[str] | None,
         typer.Option(
             "--with", help="A selector, or as YAML 'judge: {model: claude-sonnet-4-6}'; may be given several times."
         ),
     ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Say which samples count, and why; nothing is selected anew, sent or written."),
+    ] = False,
     archive: ArchiveOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Pick answers again, from the archive alone; only a judge is sent what it has not been asked yet."""
+    if problem is not None and not explain:
+        print(f"polythink: found {problem!r} behind the job; a problem is for --explain", file=sys.stderr)
+        raise typer.Exit(BAD_USAGE)
     with reported_errors():
         where = read_archive(archive)
         work = recall(where, where.resolve(job))
         try:
             asked = [yaml.safe_load(text) for text in selectors] if selectors else None
-            broken_off = _ask_judges(where, work, asked)
-            names, done = select_answers(where, work, asked)
+            if explain:
+                _print_explained(where, work, asked, problem, as_json=as_json)
+                return
+            picked = _pick(where, work, asked)
         except (ValueError, yaml.YAMLError) as error:
-            print(f"polythink: --with: {error}", file=sys.stderr)
+            place = "" if str(error).startswith("problem: ") else "--with: "
+            print(f"polythink: {place}{error}", file=sys.stderr)
             raise typer.Exit(BAD_USAGE) from error
-    counts = {"samples": done.samples, "selections": done.selections}
-    _print_selected(where, work, names, counts, as_json=as_json)
-    for warning in done.warnings:
-        print(f"polythink: {warning}", file=sys.stderr)
-    for name, reason in done.failed.items():
-        print(f"polythink: {name}: {reason}", file=sys.stderr)
-    if broken_off is not None:
-        print(f"polythink: {broken_off.reason}", file=sys.stderr)
-        raise typer.Exit(exit_code(broken_off))
-    if done.failed:
+    _print_picked(where, picked, as_json=as_json)
+    for note in picked.notes:
+        print(f"polythink: {note}", file=sys.stderr)
+    if picked.broken_off is not None:
+        print(f"polythink: {picked.broken_off.reason}", file=sys.stderr)
+        raise typer.Exit(exit_code(picked.broken_off))
+    if picked.failed:
         raise typer.Exit(BAD_USAGE)
 
 
-def _print_selected(where: Archive, work: Workload, names: list[str], counts: dict[str, int], *, as_json: bool) -> None:
+def _print_explained(
+    archive: Archive, work: Workload, selectors: Sequence[object] | None, problem: str | None, *, as_json: bool
+) -> None:
+    found = explain_job(archive, work, selectors, problem)
     if as_json:
-        print(json.dumps({"job_id": work.job_id, "selectors": names, **counts}))
+        print(json.dumps(asdict(found), ensure_ascii=False))
+    else:
+        stdout_console().print(explanation(found))
+
+
+def _pick(archive: Archive, work: Workload, selectors: Sequence[object] | None) -> Picked:
+    control, view = Control(archive, work.job_id), ProgressView()
+    return pick(archive, work, selectors, watch=view.update, control=control, session=_shown(view, control))
+
+
+@contextmanager
+def _shown(view: ProgressView, control: Control) -> Iterator[None]:
+    with view, interrupts(control):
+        yield
+
+
+def _print_picked(where: Archive, picked: Picked, *, as_json: bool) -> None:
+    names = list(picked.selectors)
+    if as_json:
+        counts = {"samples": picked.samples, "selections": picked.selections}
+        print(json.dumps({"job_id": picked.job_id, "selectors": names, **counts}))
         return
-    accuracy = where.sql(_SELECTED, [work.job_id, names])
-    print(f"{counts['selections']:,} selections over {counts['samples']:,} samples of {work.job_id}")
+    accuracy = where.sql(_SELECTED, [picked.job_id, names])
+    print(f"{picked.selections:,} selections over {picked.samples:,} samples of {picked.job_id}")
     stdout_console().print(rich_table(accuracy))
-
-
-def _ask_judges(archive: Archive, work: Workload, selectors: Sequence[object] | None) -> JobState | None:
-    """Ask what the judges among these selectors (None: the job's own) have not been told yet.
-
-    Returns the state of what could not be finished, None if all was heard. Raises ValueError for a selector that is
-    not known or cannot judge the job.
-    """
-    judges = [config for config in chosen(work, selectors) if config.kind.judge is not None]
-    for config in judges:
-        for wrong in wrong_with_judge(work.job, config):
-            raise ValueError(wrong)
-    if not judges:
-        return None
-    control = Control(archive, work.job_id)
-    with archive.lock(work.job_id), ProgressView() as view, interrupts(control):
-        return run_judges(archive, work, judges, watch=view.update, control=control)

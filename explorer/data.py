@@ -8,9 +8,9 @@ from polythink.explorer.problem_data import read_problems, rows_of
 from polythink.explorer.results import OUTCOMES, ArmFacts, ArmPair, CurvePoint, JobFacts, Results, SpendLine
 from polythink.explorer.selector_data import read_bins, read_calibrations, read_frontier, read_gaps
 from polythink.selectors.registry import ALL, PASS
-from polythink.selectors.stage import thinking_job
 from polythink.selectors.stopped import AdaptivePoint
 from polythink.selectors.thinking import ThinkingPoint
+from polythink.selectors.thinking_job import thinking_job
 from polythink.storage.archive import Archive
 
 

@@ -145,3 +145,14 @@ def clipped(text: str, limit: int) -> str:
     """
     line = " ".join(clean(text[: 4 * limit]).split())
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
+
+
+def ends(text: str, limit: int) -> str:
+    """Clean, on one line, and no longer than `limit` characters: the beginning, and twice as much of the end.
+
+    >>> ends("one  two\\nthree four", 12)
+    'one…ree four'
+    """
+    line = " ".join(clean(f"{text[: 4 * limit]}{text[max(4 * limit, len(text) - 4 * limit) :]}").split())
+    head = (limit - 1) // 3
+    return line if len(line) <= limit else f"{line[:head].rstrip()}…{line[head + 1 - limit :].lstrip()}"

@@ -8,9 +8,9 @@ import duckdb
 import pyarrow as pa
 
 from polythink.jobs.findings import Findings
-from polythink.jobs.selection import select_anew
+from polythink.jobs.selection import notes, select_anew
 from polythink.jobs.workload import Workload
-from polythink.selectors.stage import STAGE, WHOLE
+from polythink.selectors.stage_rows import STAGE, WHOLE
 from polythink.storage import schema
 from polythink.storage.archive import Archive
 
@@ -49,7 +49,7 @@ class _Noting(Archive):
 def audit_selected(archive: Archive, work: Workload, findings: Findings) -> None:
     """Selections, scores, curves and all else of the stage are what their selectors make of the traces."""
     noting = _Noting(archive.root)
-    findings.warnings += select_anew(noting, work)
+    findings.warnings += notes(select_anew(noting, work), work.job_id)
     for table in (*STAGE, *WHOLE):
         empty = [table.arrow.empty_table()]
         _audit_table(archive, table, work.job_id, pa.concat_tables(noting.noted.get(table.name, empty)), findings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 
@@ -11,10 +11,11 @@ from polythink.jobs.judging_job import judging_job
 from polythink.jobs.prompt import question
 from polythink.jobs.workload import Workload, put, recall
 from polythink.records import Problem
-from polythink.selectors.judging import Ask, judging_job_id
+from polythink.selectors.classes import answer_classes
+from polythink.selectors.judging import Ask, Asking, judging_job_id
+from polythink.selectors.poll import job_ballots
 from polythink.selectors.registry import SelectorConfig
 from polythink.selectors.samples import load_samples
-from polythink.selectors.stage import answer_classes, job_ballots
 from polythink.selectors.verdicts import judged
 from polythink.selectors.votes import Ballot
 from polythink.storage.archive import Archive
@@ -36,10 +37,10 @@ def judging_rounds(archive: Archive, work: Workload, config: SelectorConfig) -> 
     Each round's job holds all earlier prompts too; those that have been answered are not sent again.
     """
     samples = load_samples(archive, work.job_id)
-    ballots = job_ballots(samples, answer_classes(samples, work.job.answer.rule().equivalence))
-    named = [(samples.arm_id[span.start], ballot) for span, ballot in ballots]
+    classes = answer_classes(archive, work.job_id, samples, work.job.answer.equivalence_rule())
+    named = [(samples.arm_id[span.start], ballot) for span, ballot in job_ballots(samples, classes.names)]
     while wanted := list(_wanted(archive, work, config, named)):
-        yield _grown(archive, work, config, wanted)
+        yield grown(archive, work, config, _prompts(archive, work, config, wanted))
 
 
 def _wanted(
@@ -51,15 +52,13 @@ def _wanted(
         yield from ((ballot.problem_id, arm_id, ask) for ask in found.wanted)
 
 
-def _grown(
-    archive: Archive, work: Workload, config: SelectorConfig, wanted: Sequence[tuple[str, str, Ask]]
-) -> Workload:
-    """The derived job with the prompts that are wanted, in the archive."""
+def grown(archive: Archive, work: Workload, config: Asking, prompts: Iterable[tuple[str, str]]) -> Workload:
+    """The derived job with these prompts too, in the archive; each with the id of its problem there."""
     job_id = judging_job_id(work.job_id, config.name, config.settings)
     kept = recall(archive, job_id) if archive.state(job_id) is not None else None
     known = set() if kept is None else {problem.problem_id for problem in kept.problems}
     problems = [] if kept is None else list(kept.problems)
-    for problem_id, prompt in _prompts(archive, work, config, wanted):
+    for problem_id, prompt in prompts:
         if problem_id not in known:
             fields = {"prompt": prompt}
             problems.append(Problem(problem_id=problem_id, gold=None, fields=fields, ordinal=len(problems)))

@@ -12,8 +12,7 @@ from polythink.jobs.spec import Job
 from polythink.jobs.spec_checks import check_arms, check_endpoints
 from polythink.jobs.spec_salvage import Unusable
 from polythink.selectors.judge_prompts import SYSTEM, VERDICT_PATTERN
-from polythink.selectors.judging import judging_job_id
-from polythink.selectors.registry import SelectorConfig
+from polythink.selectors.judging import Asking, judging_job_id
 
 ARM_ID = "judge"
 _MOST_OF_NAME = 24  # characters of the judged job's name
@@ -21,7 +20,7 @@ _SHARED = {"endpoint", "lane", "concurrency", "workers", "retries", "timeout_s",
 _NOTHING_LEFT_USD = 1e-9  # a cap must be above 0, and no request costs as little
 
 
-def judging_job(job: Job, job_id: str, config: SelectorConfig, *, votes: int, left_usd: float | None) -> Job:
+def judging_job(job: Job, job_id: str, config: Asking, *, votes: int, left_usd: float | None) -> Job:
     """The job that asks this judge of that job, `votes` times each prompt, for at most `left_usd`.
 
     Raises ValueError if the judge's model, reasoning, max_tokens or endpoint make no arm.
@@ -52,10 +51,8 @@ def _deadline(job: Job) -> str | None:
     return job.cap.deadline.isoformat() if job.cap and job.cap.deadline else None
 
 
-def wrong_with_judge(job: Job, config: SelectorConfig) -> Iterator[str]:
+def wrong_with_judge(job: Job, config: Asking) -> Iterator[str]:
     """What a judge's model, reasoning or endpoint cannot be, as an arm's could not."""
-    if config.kind.judge is None:
-        return
     try:
         derived = judging_job(job, "", config, votes=1, left_usd=job.cap.usd if job.cap else None)
     except ValueError as error:

@@ -162,12 +162,15 @@ class _Checks:
                 yield from _unloadable(("select", index), value, function)
 
     def _check_judges(self) -> Iterator[Finding]:
+        if (judge := self._job.answer.equivalence_judge) is not None:
+            for wanted in wrong_with_judge(self._job, judge):
+                yield Finding(loc=("answer", "equivalence", "judge"), found=show(judge.settings), wanted=wanted)
         for index, value in enumerate(self._job.select):
             try:
                 config = parse_selector(value)
             except ValueError:
                 continue  # `check_select` has told of it
-            for wanted in wrong_with_judge(self._job, config):
+            for wanted in wrong_with_judge(self._job, config) if config.kind.judge else ():
                 yield Finding(loc=("select", index), found=show(value), wanted=wanted)
 
     def _check_problems(self) -> Iterator[Finding | SpecIssue]:

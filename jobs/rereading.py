@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from polythink.errors import ArchiveError, JobChangedError
 from polythink.jobs.graders import job_grader
 from polythink.jobs.load import LoadedJob
-from polythink.jobs.selection import select_anew
+from polythink.jobs.selection import notes, select_anew
 from polythink.jobs.workload import Workload, overwrite, preview
 from polythink.selectors.grading import FinishedText, Grader, read_and_grade
 from polythink.selectors.rewards import forget_scores
@@ -31,7 +31,7 @@ class Reread:
     job_id: str
     samples: int  # read
     changed: int  # of these, with another outcome, answer, verdict or score than before
-    warnings: tuple[str, ...]  # what went wrong with selectors
+    notes: tuple[str, ...]  # what went wrong with selectors, and what still waits for a judge
 
 
 def reread(archive: Archive, loaded: LoadedJob) -> Reread:
@@ -56,10 +56,9 @@ def reread(archive: Archive, loaded: LoadedJob) -> Reread:
                 counts = [_part_anew(archive, work, grader, part) for part in parts]
             forget_scores(archive, job_id)
             archive.remove(job_id, _MARK)
-            warnings = select_anew(archive, work, prepares=True)
-    return Reread(
-        job_id=job_id, samples=sum(n for n, _ in counts), changed=sum(n for _, n in counts), warnings=warnings
-    )
+            selected = select_anew(archive, work, prepares=True)
+    samples, changed = sum(n for n, _ in counts), sum(n for _, n in counts)
+    return Reread(job_id=job_id, samples=samples, changed=changed, notes=notes(selected, job_id))
 
 
 def check_read_alike(archive: Archive, job_id: str) -> None:

@@ -35,8 +35,9 @@ from polythink.jobs.liveness import SUBMISSION_VARIABLE
 from polythink.jobs.pools import membership, pools, sharing
 from polythink.jobs.requests import Requests, endpoints
 from polythink.jobs.rereading import check_read_alike
+from polythink.jobs.sameness_rounds import sameness_rounds
 from polythink.jobs.sampling import OUTAGE_S, PATIENCE_S, Sampling, Watch
-from polythink.jobs.selection import select_anew
+from polythink.jobs.selection import notes, select_anew
 from polythink.jobs.spec import Job
 from polythink.jobs.standing import Standing, kept_answers, standing, with_spared
 from polythink.jobs.waves import Waves
@@ -125,21 +126,24 @@ def run_judges(
     patience_s: float = PATIENCE_S,
     outage_s: float = OUTAGE_S,
 ) -> JobState | None:
-    """Ask what the judges among the selectors have not been told yet, by jobs derived from a job whose lock is held.
+    """Ask what judges have not been told yet, by jobs derived from a job whose lock is held.
 
-    `watch` hears of the derived jobs. Returns the state of the one that could not be finished, whose reason says why;
-    None if all was heard. Raises as `run_job` does.
+    First which answers are the same, where a judge decides that, then what the judges among the selectors ask. `watch`
+    hears of the derived jobs. Returns the state of the one that could not be finished, whose reason says why; None if
+    all was heard. Raises as `run_job` does.
     """
-    judges = [config for config in selectors if config.kind.judge is not None]
+    conversations = [(c.row_name, judging_rounds(archive, work, c)) for c in selectors if c.kind.judge is not None]
+    if (judge := work.job.answer.equivalence_judge) is not None:
+        conversations.insert(0, (judge.row_name, sameness_rounds(archive, work, judge)))
     run = partial(run_job, watch=watch, control=control, address=address, patience_s=patience_s, outage_s=outage_s)
     with ExitStack() as session:
-        for config in judges:
-            for derived in judging_rounds(archive, work, config):
+        for name, rounds in conversations:
+            for derived in rounds:
                 if on_its_lane(archive, derived, time.time()).job.lane == "live":  # one Ray for all rounds
                     session.enter_context(cluster(address, workers=_asked_workers(derived.job)))
                 state = run(archive, derived)
                 if state.status != "done":
-                    return replace(state, reason=f"judging for {config.row_name}: {state.reason}")
+                    return replace(state, reason=f"judging for {name}: {state.reason}")
     return None
 
 
@@ -176,8 +180,9 @@ class _Run:
             where.state = replace(where.state, status="stopped", reason="the pilot is in; resume the job to go on")
         if where.state.status == "done":
             where.state = self._judge(where.state)
-        warnings = select_anew(self.archive, self.work, prepares=where.state.status == "done")
-        return replace(where.state, warnings=where.state.warnings + warnings, updated_at=time.time())
+        selected = select_anew(self.archive, self.work, prepares=where.state.status == "done")
+        said = notes(selected, self.work.job_id)
+        return replace(where.state, warnings=where.state.warnings + said, updated_at=time.time())
 
     def _pilot_ordinals(self, wanted: int) -> Ordinals:
         job = self.work.job
@@ -214,8 +219,9 @@ class _Run:
     @contextmanager
     def _adaptive(self, where: Standing) -> Iterator[Adaptive]:
         """The job's waves, as far as what is kept carries them."""
-        assert self.work.job.stop is not None
-        waves = Waves(self.work.job.stop.rule(), where.scheduler.grid)
+        stop = self.work.job.stopping_rule
+        assert stop is not None
+        waves = Waves(stop, where.scheduler.grid)
         rule, kept = self.work.job.answer.rule(), kept_answers(self.archive, self.work)
         with Adaptive(waves, where.scheduler, rule, kept) as adaptive:
             adaptive.begin()

@@ -14,7 +14,8 @@ from polythink.jobs.rewards import prepare
 from polythink.jobs.workload import Workload
 from polythink.selectors.registry import SelectorConfig, parse_selector
 from polythink.selectors.sandbox import check_function
-from polythink.selectors.stage import Selected, forget_selector, kept_selectors, select_job
+from polythink.selectors.stage import Selected, select_job
+from polythink.selectors.stage_rows import forget_selector, kept_selectors
 from polythink.storage.archive import Archive
 
 _OPTIONS_FILE = "selectors.json"  # the options of every selector that has rows, by name
@@ -49,8 +50,8 @@ def chosen(work: Workload, selectors: Sequence[object] | None) -> list[SelectorC
     return [parse_selector(value) for value in selectors or work.job.select]
 
 
-def select_anew(archive: Archive, work: Workload, *, prepares: bool = False) -> tuple[str, ...]:
-    """Bring every selection and curve of the job up to its traces; returns what went wrong with selectors.
+def select_anew(archive: Archive, work: Workload, *, prepares: bool = False) -> Selected:
+    """Bring every selection and curve of the job up to its traces.
 
     By the job's own selectors, and by every other that has rows, with the options these were made with. The rows of a
     selector that is no longer known are removed: they speak of fewer samples than there are. If it `prepares`,
@@ -65,8 +66,21 @@ def select_anew(archive: Archive, work: Workload, *, prepares: bool = False) -> 
             renewed.append(_recalled(name, options.get(name, {})))
         except ValueError:
             forget_selector(archive, work.job_id, name)
-    _, selected = _select(archive, work, renewed, prepares=prepares)
-    return (*(f"{name}: {reason}" for name, reason in selected.failed.items()), *selected.warnings)
+    return _select(archive, work, renewed, prepares=prepares)[1]
+
+
+def notes(selected: Selected, job_id: str) -> tuple[str, ...]:
+    """What is to be said of a selection: what went wrong with selectors, and what waits for a judge."""
+    waiting = (unjudged_note(selected.unjudged, job_id),) if selected.unjudged else ()
+    return (*(f"{name}: {reason}" for name, reason in selected.failed.items()), *selected.warnings, *waiting)
+
+
+def unjudged_note(forms: int, job_id: str) -> str:
+    """What to say of answers that no judge has yet put into classes."""
+    return (
+        f"{forms:,} answers stand each for itself until a judge has said which are the same: "
+        f"`polythink select {job_id}` asks"
+    )
 
 
 def _select(
@@ -80,8 +94,8 @@ def _select(
         archive,
         work.job_id,
         selectors=asked,
-        equivalence=job.answer.rule().equivalence,
-        stop=None if job.stop is None else job.stop.rule(),
+        equivalence=job.answer.equivalence_rule(),
+        stop=job.stopping_rule,
         seed=job.seed,
     )
     return [selector.row_name for selector in asked], replace(selected, warnings=warnings)

@@ -22,6 +22,8 @@ from polythink.jobs.spec_parts import (
     Text,
 )
 from polythink.jobs.spec_stop import Stop
+from polythink.selectors.greedy import Greedy
+from polythink.selectors.stopping import StoppingRule
 
 
 def are_named_endpoints(value: Any) -> TypeGuard[dict[str, Any]]:
@@ -105,6 +107,11 @@ class Job(Model):
         default=1800.0, description="seconds one request may take"
     )
     seed: Annotated[int, Field(strict=True)] = Field(default=0, description="of every random choice polythink makes")
+
+    @property
+    def stopping_rule(self) -> StoppingRule | Greedy | None:
+        """When a problem has samples enough; None where each gets all."""
+        return None if self.stop is None else self.stop.rule()
 
     @property
     def most_in_flight(self) -> int | None:

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Dis
 from pydantic_core import PydanticCustomError
 
 from polythink.records import AnswerRule, Equivalence, Reasoning
+from polythink.selectors.sameness import EquivalenceJudge
 from polythink.workers.leases import Dimension
 from polythink.workers.tasks import Provider
 
@@ -217,6 +218,22 @@ class JsonExtract(Model):
     model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True, validate_by_alias=True)
 
 
+class SamenessJudge(Model):
+    """A model that decides which answers of a problem are the same."""
+
+    model: Text = Field(description="model id of the judge")
+    reasoning: ReasoningSetting = Field(default="none", description="as in an arm")
+    endpoint: Text | None = Field(default=None, description="name of an endpoint; null: the job's only one")
+    max_tokens: MaxTokens = Field(default="auto", description="as in an arm")
+    votes: Count = Field(default=1, description="replies to each pair of answers; more than half must find them equal")
+
+
+class JudgedEquivalence(Model):
+    """Let a judge decide which answers are the same."""
+
+    judge: SamenessJudge = Field(description="model that is asked about pairs of answers, and its options")
+
+
 class Answer(Model):
     """How an answer is read from a sample's text, and when two answers are the same."""
 
@@ -233,13 +250,32 @@ class Answer(Model):
     ] = Field(
         default="boxed", description="boxed, last_number, choice, code, verbatim, {regex: ...} or {json: dotted.path}"
     )
-    equivalence: Equivalence | None = Field(
-        default=None, description="string, number, math or lines; if not given lines for code, else math"
+    equivalence: (
+        Annotated[
+            Annotated[Equivalence, Tag("#plain")] | Annotated[JudgedEquivalence, Tag("#JudgedEquivalence")],
+            by_shape("one of string, number, math, lines, {judge: {model: ...}}", JudgedEquivalence, plain=str),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="string, number, math, lines or {judge: {model: ...}}; if not given lines for code, else math",
     )
 
+    @property
+    def equivalence_judge(self) -> EquivalenceJudge | None:
+        """Who decides which answers are the same, where a model does."""
+        if not isinstance(self.equivalence, JudgedEquivalence):
+            return None
+        return EquivalenceJudge(settings=self.equivalence.judge.model_dump(mode="json"))
+
+    def equivalence_rule(self) -> Equivalence | EquivalenceJudge:
+        """When two answers count as one vote."""
+        return self.equivalence_judge or self.rule().equivalence
+
     def rule(self) -> AnswerRule:
-        """The rule as the record everyone shares."""
-        equivalence = self.equivalence or ("lines" if self.extract == "code" else "math")
+        """The rule as the record everyone shares. A judge sees the forms of `string`, and no gold answer."""
+        given = "string" if isinstance(self.equivalence, JudgedEquivalence) else self.equivalence
+        equivalence = given or ("lines" if self.extract == "code" else "math")
         match self.extract:
             case RegexExtract():
                 return AnswerRule(extraction="regex", pattern=self.extract.regex, equivalence=equivalence)

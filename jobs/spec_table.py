@@ -27,6 +27,8 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("answer.", parts.Answer),
     ("answer.extract.", parts.RegexExtract),
     ("answer.extract.", parts.JsonExtract),
+    ("answer.equivalence.", parts.JudgedEquivalence),
+    ("answer.equivalence.judge.", parts.SamenessJudge),
     ("grade.", parts.PythonGrade),
     ("endpoint.", parts.Endpoint),
     ("endpoint.prices.", parts.EndpointPrices),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from polythink.selectors.votes import Ballot, Verdict, count_votes, verdict_for
+from polythink.selectors.votes import Ballot, Rule, Verdict, count_votes, verdict_for
+
+RULE = Rule(wins="the lowest index with an answer", ties="none is needed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,6 +54,23 @@ class Judge(Protocol):
         ...
 
 
+class Asking(Protocol):
+    """Who has prompts answered by a job of their own: a selector that judges, or the equivalence of answers."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def row_name(self) -> str:
+        """As `jobs.selector` has it."""
+        ...
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Its options: at least model, reasoning, endpoint, max_tokens and votes."""
+        ...
+
+
 def contest_of(ballot: Ballot, arm_id: str, per: str) -> Contest:
     """The samples with an answer, each (`sample`) or the first of each class of equal answers (`answer`)."""
     seen: set[str] = set()

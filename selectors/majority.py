@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
-from polythink.selectors.votes import Ballot, Verdict, count_votes, verdict_for
+from polythink.selectors.votes import Ballot, Rule, Verdict, count_votes, verdict_for
 
 Ties = Literal["first", "seeded"]
 
@@ -21,6 +21,11 @@ class Majority:
 
     ties: Ties = "first"
     seed: int = 0
+
+    @property
+    def rule(self) -> Rule:
+        drawn = "a draw by the hash of seed and problem"
+        return Rule(wins="most votes", ties=drawn if self.ties == "seeded" else "the class of the lowest index")
 
     def select(self, ballot: Ballot) -> Verdict:
         tally = count_votes(ballot)

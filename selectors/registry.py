@@ -16,6 +16,7 @@ from typing import Any, Literal
 from polythink.selectors import options as option
 from polythink.selectors.bestofk import best_curve
 from polythink.selectors.curves import CurveFunction
+from polythink.selectors.first import RULE as FIRST_RULE
 from polythink.selectors.first import First
 from polythink.selectors.genselect import BEST, CONSISTENT, Genselect
 from polythink.selectors.judging import Judge
@@ -26,11 +27,11 @@ from polythink.selectors.options import Option, hint
 from polythink.selectors.pairwise import CRITERION, Pairwise
 from polythink.selectors.passk import first_curve
 from polythink.selectors.pointwise import RUBRIC, Pointwise
-from polythink.selectors.scored import Best, Weighted
+from polythink.selectors.scored import BEST_RULE, WEIGHTED_RULE, Best, Weighted
 from polythink.selectors.scorerk import scorer_curve
 from polythink.selectors.sources import check_expression
 from polythink.selectors.tournaments import Knockout, Swiss
-from polythink.selectors.votes import Selector
+from polythink.selectors.votes import Rule, Selector
 from polythink.selectors.weightedk import weighted_curve
 
 PASS, ALL = "pass", "all"  # the curves of pass@n and pass^n, which select nothing
@@ -77,11 +78,16 @@ class SelectorKind:
     function: Callable[[Options], str | None] = lambda settings: None  # in Python, whose kept values are the score
     learns: bool = False  # the score from what was graded
     judge: Callable[[Options], Judge] | None = None  # asks for verdicts that give the score
+    rule: Callable[[Options], Rule] = lambda settings: Rule()  # in words, where selections are explained
     check: Callable[[Options], None] = lambda settings: None  # raises ValueError for what does not fit together
 
 
 def _by_use(settings: Options, seed: int) -> Selector:
     return Weighted() if settings.get("use") == "weighted" else Best()
+
+
+def _rule_by_use(settings: Options) -> Rule:
+    return WEIGHTED_RULE if settings.get("use") == "weighted" else BEST_RULE
 
 
 def _curve_by_use(settings: Options, seed: int) -> CurveFunction:
@@ -95,6 +101,7 @@ def _by_expression(rule: Literal["best", "weighted"]) -> SelectorKind:
         curve=lambda settings, seed: _curve_by_use({"use": rule}, seed),
         expression=lambda settings: settings["by"],
         function=lambda settings: settings["python"],
+        rule=lambda settings: _rule_by_use({"use": rule}),
         check=partial(_check_scored, rule),
     )
 
@@ -121,6 +128,7 @@ def _by_length(sign: str) -> SelectorKind:
         make=lambda settings, seed: Best(),
         curve=lambda settings, seed: best_curve,
         expression=lambda settings: f"{sign} {_LENGTH}",
+        rule=_rule_by_use,
     )
 
 
@@ -141,6 +149,7 @@ def _judged(judge: Callable[[Options], Judge], *, has_curve: bool = False, **own
         make=_by_use,
         curve=_curve_by_use if has_curve else lambda settings, seed: None,
         judge=judge,
+        rule=_rule_by_use,
     )
 
 
@@ -149,8 +158,14 @@ SELECTORS: Mapping[str, SelectorKind] = {
         options={"ties": option.choice("first", "seeded")},
         make=lambda settings, seed: Majority(ties=settings["ties"], seed=seed),
         curve=lambda settings, seed: partial(majority_curve, seed=seed),
+        rule=lambda settings: Majority(ties=settings["ties"]).rule,
     ),
-    "first": SelectorKind(options={}, make=lambda settings, seed: First(), curve=lambda settings, seed: first_curve),
+    "first": SelectorKind(
+        options={},
+        make=lambda settings, seed: First(),
+        curve=lambda settings, seed: first_curve,
+        rule=lambda settings: FIRST_RULE,
+    ),
     "shortest": _by_length("-"),
     "longest": _by_length("+"),
     "best": _by_expression("best"),

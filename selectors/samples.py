@@ -13,7 +13,7 @@ from polythink.selectors.panel import Flags, Ints, Reals
 from polythink.storage.archive import Archive
 
 _QUERY = """
-    SELECT t.problem_id, t.arm_id, t.sample_index, t.correct, t.score, t.cost_usd, t.thinking_tokens,
+    SELECT t.problem_id, t.arm_id, t.sample_index, t.outcome, t.correct, t.score, t.cost_usd, t.thinking_tokens,
         CASE WHEN t.outcome = 'answered' THEN t.answer END AS answer,
         p.gold IS NOT NULL AS has_gold, p.family, coalesce(a.samples, 0) AS asked,
         t.sample_index < coalesce(e.at_least, t.sample_index + 1) AS even,
@@ -27,6 +27,13 @@ _QUERY = """
     WHERE t.job_id = ?
     ORDER BY arm, problem, t.sample_index
 """
+LEFT_OUT = (  # why a problem enters no curve
+    "",
+    "gold, but no answer of the job was compared with gold",
+    "no gold, and none of its answers graded",
+    "no gold, no answer, and no other such problem graded",
+    "beyond the first samples of an arm that was stopped early",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +46,7 @@ class Samples:
     arm: Ints  # [S] arm number, from 0
     family: Ints  # [S] of its problem, any numbering; a problem without one is one of its own
     sample_index: list[int]  # [S]
+    outcome: list[str]  # [S]
     answer: list[str | None]  # [S] None abstains
     correct: list[bool | None]  # [S] None: not graded
     has_gold: Flags  # [S] whether its problem has a gold answer
@@ -76,6 +84,7 @@ def load_samples(archive: Archive, job_id: str) -> Samples:
         arm=rows["arm"].to_numpy().astype(np.int64),
         family=_families(rows["family"], rows["problem"].to_numpy().astype(np.int64)),
         sample_index=rows["sample_index"].to_pylist(),
+        outcome=_repeated(rows["outcome"]),
         answer=rows["answer"].to_pylist(),
         correct=rows["correct"].to_pylist(),
         has_gold=rows["has_gold"].to_numpy().astype(np.bool_),
@@ -100,17 +109,32 @@ def countable(samples: Samples) -> Flags:
     if any of its samples was graded, or if none had an answer to grade while other such problems were graded: an
     unanswered problem is wrong, not unknown. Of arms that were stopped early only the samples that are `even` do.
     """
+    return np.asarray(left_out(samples) == 0)
+
+
+def left_out(samples: Samples) -> Ints:
+    """[S] why the sample's problem, in its arm, enters no curve, as its place in LEFT_OUT; 0 where it enters."""
     graded = np.array([correct is not None for correct in samples.correct], dtype=np.bool_)
     answered = np.array([answer is not None for answer in samples.answer], dtype=np.bool_)
     gold_is_used = bool(graded[samples.has_gold].any() or not answered.any())
     function_is_used = bool(graded[~samples.has_gold].any())
-    enters = np.zeros(len(samples), dtype=np.bool_)
+    reasons = np.zeros(len(samples), dtype=np.int64)
     for ballot in samples.ballots():
         if samples.has_gold[ballot.start]:
-            enters[ballot] = gold_is_used
+            reasons[ballot] = 0 if gold_is_used else 1
+        elif answered[ballot].any():
+            reasons[ballot] = 0 if graded[ballot].any() else 2
         else:
-            enters[ballot] = graded[ballot].any() or (function_is_used and not answered[ballot].any())
-    return enters & samples.even
+            reasons[ballot] = 0 if graded[ballot].any() or function_is_used else 3
+    reasons[(reasons == 0) & ~samples.even] = 4
+    return reasons
+
+
+def _repeated(column: pa.ChunkedArray) -> list[str]:
+    """A column of few different texts, each of them one object: there may be millions of rows."""
+    coded = column.combine_chunks().dictionary_encode()
+    names = coded.dictionary.to_pylist()
+    return [names[code] for code in coded.indices.to_pylist()]
 
 
 def _runs(labels: Ints) -> Iterator[slice]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from polythink.selectors.votes import Ballot, Verdict, Vote, count_votes, verdict_for
+from polythink.selectors.votes import Ballot, Rule, Verdict, Vote, count_votes, verdict_for, why_withheld
 
 _EQUAL = 1e-9  # relative; sums of the same weights in another order differ by rounding
+BEST_RULE = Rule(counts="scores", wins="the highest score", ties="the lowest index")
+WEIGHTED_RULE = Rule(counts="weights", wins="the largest sum of weights", ties="the class of the lowest index")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,11 +20,11 @@ class Best:
     """
 
     def select(self, ballot: Ballot) -> Verdict:
-        scored = [(vote.score, vote) for vote in ballot.cast() if vote.score is not None]
+        scored = ballot.cast(BEST_RULE.counts)
         if not scored:
             return verdict_for(ballot, None, count_votes(ballot), tied=False)
-        highest = max(score for score, _ in scored)
-        leaders = [vote for score, vote in scored if score == highest]
+        highest = max(vote.score or 0.0 for vote in scored)
+        leaders = [vote for vote in scored if vote.score == highest]
         tied = len({vote.canonical_answer for vote in leaders}) > 1
         return _shown(verdict_for(ballot, leaders[0].canonical_answer, count_votes(ballot), tied=tied), leaders[0])
 
@@ -47,7 +49,7 @@ class Weighted:
 
 
 def _withheld(vote: Vote) -> Vote:
-    return vote if vote.score is not None and vote.score > 0 else replace(vote, canonical_answer=None)
+    return vote if why_withheld(vote, WEIGHTED_RULE.counts) is None else replace(vote, canonical_answer=None)
 
 
 def _shown(verdict: Verdict, vote: Vote) -> Verdict:

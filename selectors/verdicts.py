@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from polythink.selectors.judging import Ask, Contest, Judge, Ruling, contest_of, judging_job_id, spread
+from polythink.selectors.judging import Ask, Asking, Contest, Judge, Ruling, contest_of, judging_job_id, spread
 from polythink.selectors.registry import SelectorConfig
 from polythink.selectors.votes import Ballot
 from polythink.storage.archive import Archive
@@ -39,7 +39,7 @@ class Judged:
     cost_usd: float | None
 
 
-def heard(archive: Archive, job_id: str, config: SelectorConfig) -> Heard:
+def heard(archive: Archive, job_id: str, config: Asking) -> Heard:
     """The replies to the judge of a job. An ask that lacks some of its votes is left out."""
     votes = config.settings["votes"]
     judging = judging_job_id(job_id, config.name, config.settings)

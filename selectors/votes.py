@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
+
+Counts = Literal["answers", "scores", "weights"]  # what a sample needs for its vote to count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +26,29 @@ class Ballot:
     problem_id: str
     votes: tuple[Vote, ...]
 
-    def cast(self) -> list[Vote]:
-        """The votes that name an answer."""
-        return [vote for vote in self.votes if vote.canonical_answer is not None]
+    def cast(self, counts: Counts = "answers") -> list[Vote]:
+        """The votes that count."""
+        return [vote for vote in self.votes if why_withheld(vote, counts) is None]
+
+
+def why_withheld(vote: Vote, counts: Counts) -> str | None:
+    """Why a vote does not count; None if it does. Where weights count, one of 0 withholds it."""
+    if vote.canonical_answer is None:
+        return "no answer"
+    if counts != "answers" and vote.score is None:
+        return "no score"
+    if counts == "weights" and vote.score is not None and vote.score <= 0:
+        return "weight 0"
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """How a selector picks, in words that follow its name."""
+
+    counts: Counts = "answers"
+    wins: str = "its own rule"
+    ties: str = "its own rule"  # what decides between winners
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

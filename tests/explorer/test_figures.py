@@ -26,9 +26,8 @@ from polythink.explorer.samples_figure import samples_figure
 from polythink.explorer.theme import DARK, LIGHT
 from polythink.explorer.thinking_figure import thinking_figure
 from polythink.records import SampleKey
+from polythink.selectors.poll import load_poll
 from polythink.selectors.replay import replay
-from polythink.selectors.samples import load_samples
-from polythink.selectors.stage import answer_classes, arm_panels
 from polythink.storage.archive import Archive
 
 boxes = st.builds(Box, st.integers(0, 200), st.integers(0, 200), st.integers(1, 80), st.integers(1, 20))
@@ -170,7 +169,7 @@ def test_without_prices_or_grades_there_is_no_such_figure(archive: Archive, buil
 @pytest.mark.parametrize("narrow", [False, True])
 def test_each_rule_is_a_point_with_its_error(graded_archive: Callable[..., Archive], narrow: bool) -> None:
     archive = graded_archive()
-    panels = arm_panels(samples := load_samples(archive, "sums-1"), answer_classes(samples, "string"))
+    panels = load_poll(archive, "sums-1", "string").panels
     found = {arm_id: replay(panel) for arm_id, panel in panels.items()}
     drawing = replay_figure(found, read_results(archive, "sums-1"), LIGHT, narrow=narrow)
     assert drawing is not None

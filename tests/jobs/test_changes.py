@@ -76,6 +76,7 @@ def test_fewer_samples_are_refused_by_name() -> None:
     [
         ({"answer": {"extract": "verbatim"}}, "answer: was"),
         ({"answer": {"equivalence": "string"}}, "answer: was"),
+        ({"answer": {"equivalence": {"judge": {"model": "claude-sonnet-4-6"}}}}, "answer: was"),
         ({"grade": "none"}, "grade: was 'auto', is 'none'"),
         ({"grade": {"python": "files/g-1234.py:grade"}}, "grade: was 'auto'"),
     ],

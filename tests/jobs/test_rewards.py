@@ -15,7 +15,7 @@ from polythink.errors import SpecError
 from polythink.jobs.importing import import_samples
 from polythink.jobs.load import load_job
 from polythink.jobs.rewards import prepare
-from polythink.jobs.selection import select, select_anew
+from polythink.jobs.selection import notes, select, select_anew
 from polythink.jobs.verify import verify_job
 from polythink.jobs.workload import Workload, recall, store
 from polythink.selectors.registry import parse_selector
@@ -83,7 +83,7 @@ def test_it_is_asked_once_and_the_scores_are_kept(archive: Archive, tmp_path: Pa
     assert len(rows) == 48 and {row["source"].startswith("files/reward-") for row in rows} == {True}
     (tmp_path / "reward.py").unlink()
     tables = [archive.sql(f"SELECT * FROM {table} ORDER BY ALL") for table in ("scores", "selections", "curves")]
-    assert select_anew(archive, work) == ()
+    assert notes(select_anew(archive, work), work.job_id) == ()
     (audit,) = verify_job(archive, work.job_id)
     assert audit.agrees and audit.looked_at["scores"] == 48
     assert [

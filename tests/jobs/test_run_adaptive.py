@@ -17,9 +17,9 @@ from polythink.jobs import batch_book
 from polythink.jobs.load import load_job
 from polythink.jobs.verify import verify_job
 from polythink.jobs.workload import recall, store
+from polythink.selectors.classes import answer_classes
 from polythink.selectors.panel import ABSTAINS
 from polythink.selectors.samples import load_samples
-from polythink.selectors.stage import answer_classes
 from polythink.selectors.stopping import Beta, stops_at
 from polythink.simulator.process import SimulatorProcess
 from polythink.storage.archive import Archive
@@ -63,7 +63,7 @@ def asked_as_the_rule_says(archive: Archive) -> int:
     """Every problem has the samples that its answers call for, the simulator served no other, and `verify` is clean."""
     (job_id,) = archive.job_ids()
     samples = load_samples(archive, job_id)
-    classes = answer_classes(samples, "math")
+    classes = answer_classes(archive, job_id, samples, "math").names
     numbers: dict[str | None, int] = {None: ABSTAINS}
     for span in samples.ballots():
         labels = [numbers.setdefault(name, len(numbers)) for name in classes[span]]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from polythink.jobs.selection import select, select_anew
+from polythink.jobs.selection import notes, select, select_anew
 from polythink.jobs.workload import recall
-from polythink.selectors.stage import kept_selectors
+from polythink.selectors.stage_rows import kept_selectors
 from polythink.storage.archive import Archive
 from polythink.storage.schema import CURVES, SELECTIONS
 from tests.running import job_file, run
@@ -65,4 +65,6 @@ def test_a_run_asks_its_functions_and_ends_well_with_a_scorer_that_cannot_be_tra
     assert rows == [{"selector": "best", "n": 3}, {"selector": "majority", "n": 3}]
     assert archive.sql("SELECT count(score) AS n FROM scores WHERE selector = 'best'")["n"].to_pylist() == [6]
     (tmp_path / "reward.py").unlink()
-    assert select_anew(archive, recall(archive, work.job_id)) == state.warnings, "and says so each time"
+    assert notes(select_anew(archive, recall(archive, work.job_id)), work.job_id) == state.warnings, (
+        "and says so each time"
+    )

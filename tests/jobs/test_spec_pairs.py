@@ -64,6 +64,8 @@ SLIPS = [
     slip("max_tokens", "lots"),
     slip("max_tokens", 70_000, "max_tokens", "arms.0.model", "arms.0.reasoning"),
     slip("answer.equivalence", "equal"),
+    slip("answer.equivalence", {"judge": {"model": 7}}, "answer.equivalence.judge.model"),
+    slip("answer.equivalence", {"judge": {"model": "claude-haiku-45", "endpoint": "home"}}, "answer.equivalence.judge"),
     slip("answer.extract.regex", "(("),
     slip("answer.extract", "box"),
     slip("grade", {"python": "grade.py:other"}, "grade.python"),

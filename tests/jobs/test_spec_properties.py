@@ -29,7 +29,7 @@ ANSWERS = st.fixed_dictionaries(
     {},
     optional={
         "extract": st.sampled_from(["boxed", "last_number", "choice", "verbatim", {"regex": "x(.)"}, {"json": "a.b"}]),
-        "equivalence": st.sampled_from(["string", "number", "math"]),
+        "equivalence": st.sampled_from(["string", "number", "math", {"judge": {"model": "own/a", "votes": 3}}]),
     },
 )
 GRIDS = st.builds(

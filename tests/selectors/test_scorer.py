@@ -19,7 +19,8 @@ from polythink.selectors.panel import ABSTAINS, Flags, Reals
 from polythink.selectors.ranking import auc, bins, calibration_error
 from polythink.selectors.registry import parse_selector
 from polythink.selectors.scorer_model import ScorerModel, feature_names, from_json, to_json
-from polythink.selectors.stage import forget_selector, kept_selectors, select_job
+from polythink.selectors.stage import select_job
+from polythink.selectors.stage_rows import forget_selector, kept_selectors
 from polythink.storage.archive import Archive
 from polythink.storage.schema import ARMS, PROBLEMS, TRACES
 from tests.selectors.test_stage import accuracy, read_back, recorded, trace, write, write_job

@@ -17,7 +17,8 @@ from polythink.records import AnswerRule, Problem
 from polythink.selectors.grading import FinishedText, Grader, read_and_grade
 from polythink.selectors.passk import pass_at
 from polythink.selectors.registry import SelectorConfig, parse_selector
-from polythink.selectors.stage import select_job, thinking_job
+from polythink.selectors.stage import select_job
+from polythink.selectors.thinking_job import thinking_job
 from polythink.storage.archive import Archive
 from polythink.storage.schema import ARMS, PROBLEMS, TRACES, Table
 

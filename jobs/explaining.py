@@ -1,0 +1,54 @@
+"""Explaining a job's selections, from the archive alone: what was counted, what was not, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+from polythink.jobs.selection import chosen
+from polythink.jobs.workload import Workload
+from polythink.selectors.explain import (
+    ArmCount,
+    BallotLines,
+    Explanation,
+    explain_classes,
+    explain_problem,
+    explain_selector,
+    explain_truth,
+)
+from polythink.selectors.poll import load_poll
+from polythink.selectors.stage import check_names, decide, truth_curves
+from polythink.storage.archive import Archive
+
+
+def explain_job(
+    archive: Archive, work: Workload, selectors: Sequence[object] | None = None, problem_id: str | None = None
+) -> Explanation:
+    """What `select` makes of a job by these selectors (None: the job's own), and one problem sample by sample.
+
+    Nothing is sent and nothing is written. Raises ValueError for a selector that is not known or is named twice, and
+    for a problem that the job does not have.
+    """
+    asked = chosen(work, selectors)
+    check_names(asked)
+    if problem_id is not None and problem_id not in work.problems_by_id:
+        near = get_close_matches(problem_id, work.problems_by_id, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"problem: found {problem_id!r}, which job {work.job_id} does not have{hint}")
+    poll = load_poll(archive, work.job_id, work.job.answer.equivalence_rule(), work.job.stopping_rule)
+    arms: list[ArmCount] = []
+    ballots: list[BallotLines] = []
+    for config in asked:
+        found = decide(archive, work.job_id, poll, config, work.job.seed)
+        arms += explain_selector(poll, found)
+        ballots += () if problem_id is None else explain_problem(poll, found, problem_id)
+    judge = work.job.answer.equivalence_judge
+    return Explanation(
+        job_id=work.job_id,
+        samples=len(poll.samples),
+        equivalence=work.job.answer.rule().equivalence if judge is None else f"judge {judge.settings['model']}",
+        merging=explain_classes(poll),
+        arms=tuple(arms),
+        curves=explain_truth(truth_curves(poll, work.job.seed)),
+        ballots=tuple(ballots),
+    )
