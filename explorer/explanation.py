@@ -19,7 +19,7 @@ WIDTH = 100  # columns
 _LISTED = 10  # pairs of forms shown before the rest is counted
 _FORM = 38  # characters of a form beside another
 _PROBLEM = 12  # characters of a problem's id beside forms
-_ANSWER = 44  # characters of an answer, with the form it has
+_GAP = 3  # columns between two cells
 _VALUES = {"answers": None, "scores": "score", "weights": "weight"}
 _GRADES = {True: "right", False: "wrong", None: ""}
 
@@ -164,33 +164,38 @@ def _numbers(ballot: BallotLines) -> dict[str, int]:
 
 
 def _sample_table(ballot: BallotLines, numbers: Mapping[str, int]) -> Table:
+    """A line for each sample; the answer gets the room that the other columns leave."""
     value = _VALUES[ballot.rule.counts]
-    table = Table(box=box.SIMPLE, pad_edge=True, show_edge=False, width=WIDTH)
-    table.add_column("#", justify="right", no_wrap=True)
-    table.add_column("outcome", no_wrap=True)
-    table.add_column("answer → form", no_wrap=True, ratio=1)
-    table.add_column("class", justify="right", no_wrap=True)
-    if value is not None:
-        table.add_column(value, justify="right", no_wrap=True)
-    table.add_column("graded", no_wrap=True)
-    table.add_column("counted", no_wrap=True)
-    winner = None if ballot.verdict is None else ballot.verdict.winner_index
-    for line in ballot.samples:
-        counted = (
-            "no: " + line.withheld if line.withheld else "yes, its words" if line.sample_index == winner else "yes"
-        )
-        cells = [str(line.sample_index), line.outcome, _answer(line), str(numbers.get(line.class_name or "", ""))]
-        cells += [] if value is None else ["" if line.score is None else f"{line.score:.4g}"]
-        table.add_row(*map(Text, [*cells, _GRADES[line.correct], counted]))
+    names = ["#", "outcome", "class", *([] if value is None else [value]), "graded", "counted"]
+    rows = [_cells(line, ballot, numbers) for line in ballot.samples]
+    widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
+    room = WIDTH - sum(widths) - _GAP * (len(names) + 1)
+    table = Table(box=box.SIMPLE, show_edge=False)
+    for name in names:
+        table.add_column(name, justify="right" if name in ("#", "class", value) else "left", no_wrap=True)
+        if name == "outcome":
+            table.add_column("answer → form", no_wrap=True, width=room)
+    for line, cells in zip(ballot.samples, rows, strict=True):
+        table.add_row(*map(Text, [*cells[:2], _answer(line, room), *cells[2:]]))
     return table
 
 
-def _answer(line: SampleLine) -> str:
+def _cells(line: SampleLine, ballot: BallotLines, numbers: Mapping[str, int]) -> list[str]:
+    """All of a sample's line but its answer."""
+    is_shown = ballot.verdict is not None and line.sample_index == ballot.verdict.winner_index
+    counted = f"no: {line.withheld}" if line.withheld else "yes, its words" if is_shown else "yes"
+    score = "" if line.score is None else f"{line.score:.4g}"
+    number = "" if line.class_name is None else str(numbers[line.class_name])
+    scores = [] if ballot.rule.counts == "answers" else [score]
+    return [str(line.sample_index), line.outcome, number, *scores, _GRADES[line.correct], counted]
+
+
+def _answer(line: SampleLine, room: int) -> str:
     """As written, and its form where that is another text."""
     if line.answer is None or line.form is None:
-        return "" if line.answer is None else ends(line.answer, _ANSWER)
+        return "" if line.answer is None else ends(line.answer, room)
     written, form = " ".join(line.answer.split()), " ".join(line.form.split())
     if written == form:
-        return ends(written, _ANSWER)
-    half = (_ANSWER - 3) // 2
+        return ends(written, room)
+    half = (room - 3) // 2
     return f"{ends(written, half)} → {ends(form, half)}"
