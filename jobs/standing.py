@@ -22,24 +22,21 @@ _DONE = """
 """
 _TRIED = """
     SELECT problem_id, arm_id, sample_index, max(attempt) AS number FROM attempts
-    WHERE job_id = $1 AND status IN ('retry', 'lost')
-        AND sample_id NOT IN (SELECT sample_id FROM traces WHERE job_id = $1)
-    GROUP BY ALL
+    WHERE job_id = ? AND status IN ('retry', 'lost') GROUP BY ALL
 """
 _TOTALS = """
     SELECT count(*) FILTER (status = 'failed') AS failed, count(*) FILTER (status = 'retry') AS retries,
         coalesce(sum(cost_usd), 0.0) AS spent_usd, coalesce(sum(output_tokens), 0)::BIGINT AS output_tokens,
         coalesce(sum(reserved_usd), 0.0) AS held_usd,
-        coalesce(sum(max_tokens - output_tokens) FILTER (reserved_usd IS NOT NULL), 0)::BIGINT AS held_tokens
-    FROM attempts JOIN arms USING (job_id, arm_id) WHERE job_id = ?
+        coalesce(sum(max_tokens - output_tokens) FILTER (reserved_usd IS NOT NULL), 0)::BIGINT AS held_tokens,
+        CASE WHEN bool_and(simulated) FILTER (answered) = bool_or(simulated) FILTER (answered)
+            THEN bool_or(simulated) FILTER (answered) END AS simulated
+    FROM (SELECT *, status NOT IN ('retry', 'lost') AND http_status IS NOT NULL AS answered FROM attempts)
+    JOIN arms USING (job_id, arm_id) WHERE job_id = ?
 """
 _JUDGES = """
     SELECT coalesce(sum(cost_usd), 0.0) + coalesce(sum(reserved_usd), 0.0) AS usd
     FROM attempts JOIN jobs USING (job_id) WHERE parent_job_id = ?
-"""
-_ORIGINS = """
-    SELECT DISTINCT simulated FROM attempts
-    WHERE job_id = ? AND status NOT IN ('retry', 'lost') AND http_status IS NOT NULL
 """
 
 
@@ -65,6 +62,7 @@ def standing(archive: Archive, work: Workload, state: JobState, only: Ordinals |
     if only is not None:
         done.add_all(np.setdiff1d(np.arange(len(grid)), only))
     totals = archive.sql(_TOTALS, [work.job_id]).to_pylist()[0]
+    simulated: bool | None = totals.pop("simulated")
     cap = work.job.cap
     purse = Purse(cap=_cap_usd(archive, work), settled=totals["spent_usd"])
     purse.hold(totals.pop("held_usd"))
@@ -73,7 +71,7 @@ def standing(archive: Archive, work: Workload, state: JobState, only: Ordinals |
     scheduler = Scheduler(
         grid,
         done,
-        earlier_attempts=_tried(archive, grid, work.job_id),
+        earlier_attempts=_tried(archive, grid, done, work.job_id),
         max_strikes=1 + work.job.retries,
         seed=work.job.seed,
     )
@@ -85,7 +83,7 @@ def standing(archive: Archive, work: Workload, state: JobState, only: Ordinals |
         purse=purse,
         tokens=tokens,
         state=replace(state, total=len(grid), done=finished, arms=arms, **totals),
-        simulated=_simulated(archive, work.job_id),
+        simulated=simulated,
     )
 
 
@@ -97,17 +95,12 @@ def _cap_usd(archive: Archive, work: Workload) -> float | None:
     return work.job.cap.usd - spent
 
 
-def _simulated(archive: Archive, job_id: str) -> bool | None:
-    origins = archive.sql(_ORIGINS, [job_id])["simulated"].to_pylist()
-    return origins[0] if len(origins) == 1 else None
-
-
-def _tried(archive: Archive, grid: Grid, job_id: str) -> dict[int, int]:
+def _tried(archive: Archive, grid: Grid, done: DoneSet, job_id: str) -> dict[int, int]:
     """How often each unfinished sample was tried, by its number; those that were not are left out."""
     tried: dict[int, int] = {}
     for row in archive.sql(_TRIED, [job_id]).to_pylist():
         number = row.pop("number")
         ordinal = grid.ordinal(SampleKey(**row))
-        if ordinal is not None:
+        if ordinal is not None and ordinal not in done:
             tried[ordinal] = number
     return tried
