@@ -151,9 +151,9 @@ class BatchCrew:
         if not self._unsent or time.monotonic() < self._send_at:
             return
         batch = next(packed(self._unsent))
-        self._intend(batch)
         taken = {id(task) for task in batch}
         self._unsent = [task for task in self._unsent if id(task) not in taken]
+        self._intend(batch)  # a refusal puts them back
 
     def _intend(self, tasks: list[Task]) -> None:
         record = BatchRecord(

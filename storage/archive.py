@@ -195,7 +195,7 @@ class Archive:
         return [self.store.place(str(part)) for part in parts if part not in self._damaged]
 
     def _find_damaged(self, named: set[str], error: duckdb.Error) -> None:
-        """After a failure to read: note which parts are damaged. Raises it if the query is wrong or the store refuses."""
+        """After a failure to read: note which parts are damaged. Raises it if the query or the store is to blame."""
         if isinstance(error, damage.WRONG_QUERIES):
             raise error
         for part in [part for name in named & _PARTED for part in self.parts(name)]:
