@@ -18,8 +18,11 @@ from pathlib import Path
 
 import yaml
 
+from polythink.errors import UnknownJobError
 from polythink.simulator.process import SimulatorProcess
 from polythink.storage.archive import Archive
+from polythink.storage.journal import final_attempts, read_segment
+from polythink.storage.segments import read_blocks, segments
 from tests.fault_point import Point, When
 from tests.running import EXACTLY_ONCE, job_file, meter
 from tests.s3 import FINE, Bucket, Fault, S3Server, environment
@@ -51,6 +54,9 @@ _ROWS = """
     SELECT sample_id, count(*) AS n, count(*) FILTER (status = 'lost') AS lost
     FROM attempts WHERE job_id = ? GROUP BY ALL
 """
+
+
+_HELD = "SELECT sum(cost_usd) + coalesce(sum(reserved_usd), 0.0) AS usd FROM attempts WHERE job_id = ?"
 
 
 @dataclass(slots=True)
@@ -128,6 +134,7 @@ def chain(folder: Path, root: str, base_url: str, points: Points, *, lane: str, 
         code = call(["run", str(path), *where], at)
         if code == -signal.SIGKILL:
             found.kills.append(at)
+            _check_acknowledged(Archive(root), name, at)
         elif code == 0:
             points.back(at)
         else:
@@ -148,6 +155,20 @@ def _compact_under_fire(found: Chain, name: str, where: Sequence[str], rng: rand
     assert call(["compact", name, *where]) == 0
 
 
+def _check_acknowledged(archive: Archive, name: str, at: Point) -> None:
+    """What a killed run had said to be done is in Parquet or in its journal."""
+    try:
+        job_id = archive.resolve(name)
+    except UnknownJobError:  # killed before it was stored
+        return
+    state = archive.state(job_id)
+    assert state is not None
+    kept = set(archive.sql("SELECT sample_id FROM traces WHERE job_id = ?", [job_id])["sample_id"].to_pylist())
+    journal = (read_segment(read_blocks(archive, ref) or []) for ref in segments(archive, job_id))
+    kept |= {end.key.sample_id(job_id) for segment in journal for end in final_attempts(segment.attempts)}
+    assert state.done <= len(kept), f"{name} killed at {at}: {state.done} were said to be done, {len(kept)} are kept"
+
+
 def _check(found: Chain, archive: Archive, name: str, base_url: str) -> None:
     job_id = archive.resolve(name)
     (row,) = archive.sql(f"{EXACTLY_ONCE} WHERE job_id = ?", [job_id]).to_pylist()
@@ -164,6 +185,8 @@ def _check(found: Chain, archive: Archive, name: str, base_url: str) -> None:
     unexplained = [sample for sample, tally in served.items() if tally["requests"] > rows[sample]["n"]]
     assert not unexplained, f"{name} after {found.kills}: billed and not on record: {unexplained}"
     assert found.billed_usd <= CAP_USD
+    held = archive.sql(_HELD, [job_id])["usd"][0].as_py()
+    assert found.billed_usd <= held <= CAP_USD, f"{name} after {found.kills}: {held} settled and held"
 
 
 @contextmanager
