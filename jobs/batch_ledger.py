@@ -13,11 +13,13 @@ import pyarrow as pa
 from polythink.jobs.batch_book import BatchRecord, Entry
 from polythink.records import SampleKey
 from polythink.storage.archive import Archive
+from polythink.storage.damage import parsed
 from polythink.storage.lease import Lease
 from polythink.storage.rows import utc
 from polythink.storage.schema import BATCHES
 
 FOLDER = "batches"
+_FIX = "bring it back from a copy: it names samples that may be with the API"
 _TOLD = "SELECT number, state FROM batches WHERE job_id = ?"
 _RESULTS = """
     SELECT status, error_type, cost_usd, epoch(finished_at) AS finished_at
@@ -98,8 +100,8 @@ def open_batches(archive: Archive, job_id: str) -> int:
 
 
 def _records(archive: Archive, job_id: str) -> list[BatchRecord]:
-    kept = [archive.store.get(name) for name in archive.store.names(archive.file(job_id, FOLDER))]
-    return [_read(data) for data in kept if data is not None]
+    kept = [(name, archive.store.get(name)) for name in archive.store.names(archive.file(job_id, FOLDER))]
+    return [parsed(archive.store.place(name), data, _read, _FIX) for name, data in kept if data is not None]
 
 
 def _added_up(results: Sequence[Mapping[str, Any]]) -> tuple[Counter[str], float]:

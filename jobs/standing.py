@@ -35,8 +35,9 @@ _TOTALS = """
     JOIN arms USING (job_id, arm_id) WHERE job_id = ?
 """
 _JUDGES = """
-    SELECT coalesce(sum(cost_usd), 0.0) + coalesce(sum(reserved_usd), 0.0) AS usd
-    FROM attempts JOIN jobs USING (job_id) WHERE parent_job_id = ?
+    SELECT coalesce(sum(cost_usd), 0.0) + coalesce(sum(reserved_usd), 0.0) AS usd,
+        coalesce(sum(if(reserved_usd IS NULL, output_tokens, max_tokens)), 0)::BIGINT AS tokens
+    FROM attempts JOIN jobs USING (job_id) JOIN arms USING (job_id, arm_id) WHERE parent_job_id = ?
 """
 
 
@@ -63,10 +64,10 @@ def standing(archive: Archive, work: Workload, state: JobState, only: Ordinals |
         done.add_all(np.setdiff1d(np.arange(len(grid)), only))
     totals = archive.sql(_TOTALS, [work.job_id]).to_pylist()[0]
     simulated: bool | None = totals.pop("simulated")
-    cap = work.job.cap
-    purse = Purse(cap=_cap_usd(archive, work), settled=totals["spent_usd"])
+    cap_usd, cap_tokens = _caps(archive, work)
+    purse = Purse(cap=cap_usd, settled=totals["spent_usd"])
     purse.hold(totals.pop("held_usd"))
-    tokens = Purse(cap=cap.output_tokens if cap else None, settled=totals["output_tokens"])
+    tokens = Purse(cap=cap_tokens, settled=totals["output_tokens"])
     tokens.hold(totals.pop("held_tokens"))
     scheduler = Scheduler(
         grid,
@@ -87,12 +88,13 @@ def standing(archive: Archive, work: Workload, state: JobState, only: Ordinals |
     )
 
 
-def _cap_usd(archive: Archive, work: Workload) -> float | None:
-    """The job's cap, less what its judges have spent of it, or may have."""
-    if work.job.cap is None:
-        return None
-    spent: float = archive.sql(_JUDGES, [work.job_id]).to_pylist()[0]["usd"]
-    return work.job.cap.usd - spent
+def _caps(archive: Archive, work: Workload) -> tuple[float | None, float | None]:
+    """The job's caps in USD and in output tokens, less what its judges have spent of them, or may have."""
+    cap = work.job.cap
+    if cap is None:
+        return None, None
+    (spent,) = archive.sql(_JUDGES, [work.job_id]).to_pylist()
+    return cap.usd - spent["usd"], None if cap.output_tokens is None else cap.output_tokens - spent["tokens"]
 
 
 def _tried(archive: Archive, grid: Grid, done: DoneSet, job_id: str) -> dict[int, int]:

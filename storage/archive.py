@@ -27,6 +27,7 @@ from polythink.storage.views import create_views
 ROWS_PER_GROUP = 1_000  # small groups cost nothing in size and make reading one trace cheap
 ZSTD_LEVEL = 3
 STATE = "state.json"
+_FIX_OF_STATE = "bring it back from a copy; until then the job cannot be gone on with"
 _PARTED = {table.name for table in schema.TABLES}
 _WORD = re.compile(r"\w+")
 _CAUSE = re.compile(r"(?m)^\w*(?:Error|Exception): .*(?:\n.*)?")  # the last line of a traceback
@@ -62,10 +63,13 @@ class Archive:
         return [state.job_id for state in sorted(self._states(), key=lambda state: state.created_at)]
 
     def resolve(self, name_or_id: str) -> str:
-        """The id of a job given its id, or its name (the latest job of that name). Raises UnknownJobError."""
+        """The id of a job given its id, or its name (the latest of that name). Raises UnknownJobError, ArchiveError."""
         if self.state(name_or_id):
             return name_or_id
         ids = self.job_ids()
+        for job_id in set(self.store.folders("jobs")) - set(ids):
+            if job_id.rpartition("-")[0] == name_or_id:
+                self.state(job_id)  # if it is damaged, another of that name would be taken for it
         named = [job_id for job_id in ids if (state := self.state(job_id)) and state.name == name_or_id]
         if not named:
             known = ", ".join(ids[-10:]) or "none"
@@ -77,9 +81,10 @@ class Archive:
         return f"jobs/{job_id}/{name}"
 
     def state(self, job_id: str) -> JobState | None:
-        """What the job last said of itself."""
-        text = self.read_text(job_id, STATE)
-        return None if text is None else from_json(text)
+        """What the job last said of itself. Raises ArchiveError if that is damaged."""
+        name = self.file(job_id, STATE)
+        data = self.store.get(name)
+        return None if data is None else damage.parsed(self.store.place(name), data, from_json, _FIX_OF_STATE)
 
     def write_state(self, state: JobState) -> None:
         self.write_text(state.job_id, STATE, to_json(state))
@@ -208,8 +213,15 @@ class Archive:
 
     def _states(self) -> list[JobState]:
         paths = map(PurePosixPath, self.store.names("jobs"))
-        found = [self.state(path.parent.name) for path in paths if path.match(f"jobs/*/{STATE}")]
+        found = [self._state_or_warning(path.parent.name) for path in paths if path.match(f"jobs/*/{STATE}")]
         return [state for state in found if state]
+
+    def _state_or_warning(self, job_id: str) -> JobState | None:
+        try:
+            return self.state(job_id)
+        except ArchiveError as error:
+            damage.warn_left_out(str(error))
+            return None
 
 
 def _named(query: str | None) -> set[str]:

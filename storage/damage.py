@@ -1,14 +1,19 @@
-"""Parts that cannot be read: how that is told, and what to do about each."""
+"""Parts and small files that cannot be read: how that is told, and what to do about each."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import PurePosixPath
+from typing import TypeVar
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from polythink.errors import ArchiveError
+
+Read = TypeVar("Read")
 WRONG_QUERIES = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.DataError)
 _TWINS = {"traces": "attempts", "attempts": "traces"}  # parts of one name are of the same requests
 _FIXES = {
@@ -20,7 +25,7 @@ _SELECTED = "move it out of the archive; `polythink select {job}` makes it again
 
 
 class DamagedPartWarning(UserWarning):
-    """A part was left out of what is read."""
+    """A part, or the state of a job, was left out of what is read."""
 
 
 def why_unreadable(data: bytes) -> str | None:
@@ -36,6 +41,14 @@ def why_unreadable(data: bytes) -> str | None:
     except (pa.ArrowException, OSError, ValueError) as error:
         return str(error).partition("\n")[0]
     return None
+
+
+def parsed(place: str, data: bytes, read: Callable[[bytes], Read], fix: str) -> Read:
+    """What a small JSON file holds. Raises ArchiveError, with the fix, if it is damaged."""
+    try:
+        return read(data)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArchiveError(f"{place} is damaged ({str(error) or type(error).__name__}); {fix}") from error
 
 
 def told(place: str, part: PurePosixPath, why: str) -> str:

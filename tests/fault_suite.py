@@ -32,12 +32,12 @@ CONCURRENCY, SAMPLES, CAP_USD = 8, 12, 3.0
 KILLS_PER_JOB = 4
 TIMEOUT_S = 600.0
 _BEGUN: Mapping[str, int] = {  # step -> how often it happens in a run; in the order in which they first do
-    "write lease": 6, "write part of problems": 1, "write part of arms": 1, "write job": 2, "write state": 3,
+    "write lease": 4, "write part of problems": 1, "write part of arms": 1, "write job": 2, "write state": 2,
 }  # fmt: skip
 _SENT: Mapping[str, Mapping[str, int]] = {
-    "live": {"send to workers": 4, "hear from workers": 8},
+    "live": {"send to workers": 4, "hear from workers": 6},
     "batch": {
-        "write batches": 2, "write part of batches": 2, "batch create": 1, "batch look": 2, "batch results": 1,
+        "write batches": 2, "write part of batches": 2, "batch create": 1, "batch look": 1, "batch results": 1,
     },
 }  # fmt: skip
 _KEPT: Mapping[bool, Mapping[str, int]] = {  # by whether the archive is local
@@ -94,8 +94,8 @@ class Points:
         order = list(self._steps)
         return sorted(drawn, key=lambda point: order.index(point.step))
 
-    def back(self, point: Point) -> None:
-        self._left.insert(0, replace(point, nth=1))
+    def back(self, missed: Point, others: Sequence[Point]) -> None:
+        self._left = [replace(missed, nth=1), *self._left, *others]
 
     def _point(self, step: str, when: When) -> Point:
         return Point(step=step, when=when, nth=self._rng.randint(1, self._steps[step]))
@@ -129,14 +129,17 @@ def chain(folder: Path, root: str, base_url: str, points: Points, *, lane: str, 
         select=["majority"], prompt={"template": "{{ problem }} Put the answer in \\boxed{}."},
         arms=[{"id": arm, "model": "claude-haiku-4-5", "reasoning": "none"} for arm in ("one", "other")],
     )  # fmt: skip
-    for at in points.draw(kills):
+    ahead = points.draw(kills)
+    while ahead:
+        at = ahead.pop(0)
         found.starts += 1
         code = call(["run", str(path), *where], at)
         if code == -signal.SIGKILL:
             found.kills.append(at)
             _check_acknowledged(Archive(root), name, at)
-        elif code == 0:
-            points.back(at)
+        elif code == 0:  # it came to its end without passing there
+            points.back(at, ahead)
+            break
         else:
             raise AssertionError(f"{name} at {at} ended with {code}")
     found.starts += 1
@@ -186,7 +189,7 @@ def _check(found: Chain, archive: Archive, name: str, base_url: str) -> None:
     assert not unexplained, f"{name} after {found.kills}: billed and not on record: {unexplained}"
     assert found.billed_usd <= CAP_USD
     held = archive.sql(_HELD, [job_id])["usd"][0].as_py()
-    assert found.billed_usd <= held <= CAP_USD, f"{name} after {found.kills}: {held} settled and held"
+    assert found.billed_usd - 1e-9 <= held <= CAP_USD, f"{name} after {found.kills}: {held} settled and held"
 
 
 @contextmanager

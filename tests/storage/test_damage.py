@@ -11,10 +11,14 @@ from typer.testing import CliRunner
 
 from polythink.cli.main import app
 from polythink.errors import ArchiveError
+from polythink.jobs.audit_counts import audit_batches
+from polythink.jobs.batch_ledger import open_batches
+from polythink.jobs.findings import Findings
 from polythink.storage import schema
 from polythink.storage.archive import Archive
 from polythink.storage.compaction import compact
 from polythink.storage.damage import DamagedPartWarning
+from polythink.storage.state import JobState
 
 COUNT = "SELECT count(*) AS n FROM traces"
 Harm = Callable[[bytes], bytes]
@@ -72,6 +76,47 @@ def test_a_judges_damaged_part_is_its_jobs_too(tmp_path: Path) -> None:
     archive.store.put(str(archive.parts("attempts")[0]), b"torn")
     with pytest.raises(ArchiveError, match="damaged"):
         archive.sql("SELECT * FROM attempts JOIN jobs USING (job_id) WHERE parent_job_id = ?", ["mine"])
+
+
+def stored(archive: Archive, job_id: str) -> None:
+    name, now = job_id.rpartition("-")[0], 1.0
+    archive.write_state(
+        JobState(
+            job_id=job_id, name=name, status="done", created_at=now, started_at=now, updated_at=now, host="h", pid=1
+        )
+    )
+
+
+def test_a_damaged_state_hides_no_other_job_and_nobody_takes_its_place(tmp_path: Path) -> None:
+    archive = Archive(tmp_path)
+    stored(archive, "mine-1")
+    stored(archive, "mine-2")
+    stored(archive, "other-1")
+    archive.write_text("mine-2", "state.json", '{"job_id": "mi')
+    with pytest.warns(DamagedPartWarning, match="state.json is damaged"):
+        assert archive.job_ids() == ["mine-1", "other-1"]
+    with pytest.warns(DamagedPartWarning):
+        assert archive.resolve("other") == "other-1"
+    with pytest.raises(ArchiveError, match=r"mine-2/state.json is damaged .* bring it back"):
+        archive.resolve("mine")
+
+
+def test_a_damaged_lease_says_what_to_remove(tmp_path: Path) -> None:
+    archive = Archive(tmp_path)
+    archive.write_text("mine-1", "lease.json", "")
+    with pytest.raises(ArchiveError, match=r"lease.json is damaged .* and remove it"), archive.lock("mine-1"):
+        pass
+
+
+def test_a_damaged_record_of_a_batch_stops_its_job_only_and_is_named(tmp_path: Path) -> None:
+    archive = Archive(tmp_path)
+    archive.write_text("mine-1", "batches/000001.json", '{"number": 1, "endp')
+    with pytest.raises(ArchiveError, match=r"batches/000001.json is damaged .* may be with the API"):
+        open_batches(archive, "mine-1")
+    assert open_batches(archive, "other-1") == 0
+    findings = Findings()
+    audit_batches(archive, "mine-1", findings)
+    assert findings.differing == {"batches": 1} and "000001.json" in findings.differences[0].found
 
 
 def test_it_is_not_compacted_away(tmp_path: Path) -> None:
