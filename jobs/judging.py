@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import pyarrow as pa
 
 from polythink.jobs.arms import expand
-from polythink.jobs.judging_job import judging_job
+from polythink.jobs.judging_job import judging_job, less
 from polythink.jobs.prompt import question
+from polythink.jobs.spec_parts import Cap
 from polythink.jobs.workload import Workload, put, recall
 from polythink.records import Problem
 from polythink.selectors.classes import answer_classes
@@ -25,7 +26,9 @@ _TEXTS = """
     FROM traces JOIN needed USING (problem_id, arm_id, sample_index) WHERE job_id = ?
 """
 _SPENT = """
-    SELECT coalesce(sum(cost_usd), 0.0) + coalesce(sum(reserved_usd), 0.0) AS usd FROM attempts JOIN jobs USING (job_id)
+    SELECT coalesce(sum(cost_usd), 0.0) + coalesce(sum(reserved_usd), 0.0) AS usd,
+        coalesce(sum(if(reserved_usd IS NULL, output_tokens, max_tokens)), 0)::BIGINT AS tokens
+    FROM attempts JOIN jobs USING (job_id) JOIN arms USING (job_id, arm_id)
     WHERE (job_id = $1 OR parent_job_id = $1) AND job_id <> $2
 """
 _Key = tuple[str, str, int]  # problem, arm, sample_index
@@ -63,18 +66,18 @@ def grown(archive: Archive, work: Workload, config: Asking, prompts: Iterable[tu
             fields = {"prompt": prompt}
             problems.append(Problem(problem_id=problem_id, gold=None, fields=fields, ordinal=len(problems)))
     votes = max(config.settings["votes"], kept.job.samples if kept else 0)
-    job = judging_job(work.job, work.job_id, config, votes=votes, left_usd=_left_usd(archive, work, job_id))
+    job = judging_job(work.job, work.job_id, config, votes=votes, cap=_left(archive, work, job_id))
     derived = Workload(job_id=job_id, job=job, arms=expand(job), problems=tuple(problems))
     put(archive, derived, parent_job_id=work.job_id, selector=config.row_name)
     return derived
 
 
-def _left_usd(archive: Archive, work: Workload, job_id: str) -> float | None:
+def _left(archive: Archive, work: Workload, job_id: str) -> Cap | None:
     """What the judged job's cap leaves for this judge: less the samples, and its other judges."""
     if work.job.cap is None:
         return None
-    spent: float = archive.sql(_SPENT, [work.job_id, job_id]).to_pylist()[0]["usd"]
-    return work.job.cap.usd - spent
+    (spent,) = archive.sql(_SPENT, [work.job_id, job_id]).to_pylist()
+    return less(work.job.cap, usd=spent["usd"], output_tokens=spent["tokens"])
 
 
 def _prompts(

@@ -244,7 +244,9 @@ class Sampling:
         cost = attempt.cost_usd or 0.0
         tokens = attempt.usage.output_tokens
         worst = self._requests.worst_case_usd(attempt.key)
-        if failure is not None and attempt.message_id is not None:  # a cut stream, whose true cost is not known
+        if attempt.status == "lost":  # its worst case stays set aside, on record
+            result = replace(result, attempt=replace(attempt, reserved_usd=worst))
+        elif failure is not None and attempt.message_id is not None:  # a cut stream, whose true cost is not known
             result = replace(result, attempt=replace(attempt, reserved_usd=max(0.0, worst - cost)))
             self._purse.settle(reserved=cost, actual=cost)
             self._tokens.settle(reserved=tokens, actual=tokens)

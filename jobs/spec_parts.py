@@ -395,7 +395,7 @@ class Cap(Model):
 
     usd: Usd = Field(description="settled cost plus the worst case of everything in flight stays at or below this")
     output_tokens: Count | None = Field(
-        default=None, description="the same for output tokens, thinking included; judges apart; null: no such cap"
+        default=None, description="the same for output tokens, thinking and judges included; null: no such cap"
     )
     deadline: Annotated[datetime, Field(strict=False)] | None = Field(
         default=None,

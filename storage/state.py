@@ -64,7 +64,7 @@ def to_json(state: JobState) -> str:
     return json.dumps(asdict(state), indent=1)
 
 
-def from_json(text: str) -> JobState:
+def from_json(text: str | bytes) -> JobState:
     fields = json.loads(text)
     arms = {arm_id: ArmProgress(**progress) for arm_id, progress in fields.pop("arms").items()}
     warnings = tuple(fields.pop("warnings", ()))
