@@ -22,6 +22,7 @@ from polythink.selectors.scorer_model import ScorerModel, feature_names, from_js
 from polythink.selectors.stage import forget_selector, kept_selectors, select_job
 from polythink.storage.archive import Archive
 from polythink.storage.schema import ARMS, PROBLEMS, TRACES
+from polythink.storage.schema import SCORES as SCORES_TABLE
 from tests.selectors.test_stage import accuracy, read_back, recorded, trace, write, write_job
 
 FOLDS = 5
@@ -232,8 +233,12 @@ def test_kept_scores_are_features_and_only_those_that_may_be(archive: Archive) -
         assert message in select(archive, {"scorer": {"scores": names}}).failed["scorer"]
     rows = archive.sql("SELECT * EXCLUDE (job_id) FROM traces").to_pylist()
     write(archive, TRACES, [{**row, "score": 1.0, "lane": "live"} for row in rows])
-    done = select(archive, {"best": {"by": "score"}}, {"scorer": {"scores": ["best"]}})
-    assert "goes by `score`, which the grading function gave" in done.failed["scorer"]
+    for expression in ("-score", "score::INT"):
+        done = select(archive, {"best": {"by": expression}}, {"scorer": {"scores": ["best"]}})
+        assert "goes by `score`, which the grading function gave" in done.failed["scorer"]
+    given = {"problem_id": "p0", "arm_id": "a", "sample_index": 0, "score": 1.0, "source": "files/r-0.py:score"}
+    write(archive, SCORES_TABLE, [{**given, "selector": "reward"}])
+    assert select(archive, {"scorer": {"scores": ["reward"]}}).failed == {}, "a function may bear that name"
 
 
 def test_one_that_cannot_be_trained_leaves_the_others_their_rows(archive: Archive) -> None:
