@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -304,3 +306,8 @@ def test_on_recorded_arithmetic_it_ranks_well_and_ends_where_the_vote_does(archi
     assert card["out_of_fold"]["brier"] < card["out_of_fold"]["brier_of_the_share_right"]
     assert accuracy(archive, "scorer", 32) == accuracy(archive, "majority", 32) == pytest.approx(11 / 30)
     assert accuracy(archive, "scorer", 4) > accuracy(archive, "majority", 4) + 0.01
+
+
+def test_commands_that_train_nothing_do_not_wait_for_what_trains() -> None:
+    code = "import sys, polythink.cli.main, polythink.selectors.stage; sys.exit('sklearn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-I", "-c", code], check=False).returncode == 0
