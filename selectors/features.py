@@ -52,7 +52,9 @@ _QUERY = (
 _KEPT_QUERY = "SELECT problem_id, arm_id, sample_index, score FROM scores WHERE job_id = ? AND selector = ?"
 _SOURCES = "SELECT selector, min(source) AS source FROM scores WHERE job_id = ? GROUP BY selector ORDER BY selector"
 _GRADED = "SELECT count(score) AS n FROM traces WHERE job_id = ? AND lane <> 'imported'"
+_JUDGES = "SELECT job_id FROM jobs WHERE parent_job_id = ?"
 _NAMES_SCORE = re.compile(r"(?i)\bscore\b")
+_FUNCTION = re.compile(r"[^\s:]+:\w+")  # as a source; SQL that casts has two colons
 MODELS = "scorers/"  # sources that start so are learned
 
 
@@ -74,13 +76,15 @@ def _check_kept(archive: Archive, job_id: str, kept: Sequence[str]) -> None:
     if not kept:
         return
     sources = {row["selector"]: row["source"] for row in archive.sql(_SOURCES, [job_id]).to_pylist()}
+    judges = archive.sql(_JUDGES, [job_id])["job_id"].to_pylist()
     for name in kept:
         if name not in sources:
             there = ", ".join(sources) or "none"
             raise ValueError(f"scores: no scores of `{name}` are kept; there are {there}. Select by it first")
         if sources[name].startswith(MODELS):
             raise ValueError(f"scores: `{name}` has learned from the verdicts it would help to foretell; leave it out")
-        if _NAMES_SCORE.search(sources[name]) and archive.sql(_GRADED, [job_id])["n"][0].as_py():
+        is_sql = sources[name] not in judges and not _FUNCTION.fullmatch(sources[name])
+        if is_sql and _NAMES_SCORE.search(sources[name]) and archive.sql(_GRADED, [job_id])["n"][0].as_py():
             raise ValueError(f"scores: `{name}` goes by `score`, which the grading function gave; leave it out")
 
 

@@ -96,10 +96,8 @@ def _by_judge(archive: Archive, job_id: str, config: SelectorConfig, samples: Sa
     return Scored(scores=scores, known=known, decided=decided, cost_usd=costs, source=source)
 
 
-def score_rows(name: str, samples: Samples, scored: Scored | None) -> pa.Table:
+def score_rows(name: str, samples: Samples, scored: Scored) -> pa.Table:
     """The rows of `scores` of one selector: every sample that its source has spoken of."""
-    if scored is None:
-        return SCORES.arrow.empty_table()
     places = np.flatnonzero(scored.known)
     columns = {
         "selector": pa.repeat(name, len(places)),

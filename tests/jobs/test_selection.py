@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from polythink.jobs.load import load_job
+from polythink.jobs.rereading import reread
 from polythink.jobs.selection import notes, select, select_anew
 from polythink.jobs.workload import recall
 from polythink.selectors.stage_rows import kept_selectors
@@ -47,7 +49,9 @@ def test_selecting_anew_changes_nothing_where_nothing_is_new(tmp_path: Path) -> 
 
 
 REWARD = """
+from pathlib import Path
 def score(question, answer, sample):
+    with Path(__file__).with_name("calls").open("a") as calls: calls.write("+")
     return float(len(sample["text"])) if "2 + 2" in question else None
 """
 
@@ -64,7 +68,11 @@ def test_a_run_asks_its_functions_and_ends_well_with_a_scorer_that_cannot_be_tra
     rows = archive.sql("SELECT selector, count(*) AS n FROM selections GROUP BY ALL ORDER BY ALL").to_pylist()
     assert rows == [{"selector": "best", "n": 3}, {"selector": "majority", "n": 3}]
     assert archive.sql("SELECT count(score) AS n FROM scores WHERE selector = 'best'")["n"].to_pylist() == [6]
+    again = reread(archive, load_job(tmp_path / "job.yaml"))
+    assert (again.samples, again.notes) == (6, state.warnings)
+    assert archive.read_text(work.job_id, "files/calls") == "+" * 12, "samples read anew are scored anew"
     (tmp_path / "reward.py").unlink()
     assert notes(select_anew(archive, recall(archive, work.job_id)), work.job_id) == state.warnings, (
         "and says so each time"
     )
+    assert archive.read_text(work.job_id, "files/calls") == "+" * 12

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from polythink.selectors.stage import select_job
 from polythink.selectors.stage_rows import forget_selector, kept_selectors
 from polythink.storage.archive import Archive
 from polythink.storage.schema import ARMS, PROBLEMS, TRACES
+from polythink.storage.schema import SCORES as SCORES_TABLE
 from tests.selectors.test_stage import accuracy, read_back, recorded, trace, write, write_job
 
 FOLDS = 5
@@ -233,8 +236,12 @@ def test_kept_scores_are_features_and_only_those_that_may_be(archive: Archive) -
         assert message in select(archive, {"scorer": {"scores": names}}).failed["scorer"]
     rows = archive.sql("SELECT * EXCLUDE (job_id) FROM traces").to_pylist()
     write(archive, TRACES, [{**row, "score": 1.0, "lane": "live"} for row in rows])
-    done = select(archive, {"best": {"by": "score"}}, {"scorer": {"scores": ["best"]}})
-    assert "goes by `score`, which the grading function gave" in done.failed["scorer"]
+    for expression in ("-score", "score::INT"):
+        done = select(archive, {"best": {"by": expression}}, {"scorer": {"scores": ["best"]}})
+        assert "goes by `score`, which the grading function gave" in done.failed["scorer"]
+    given = {"problem_id": "p0", "arm_id": "a", "sample_index": 0, "score": 1.0, "source": "files/r-0.py:score"}
+    write(archive, SCORES_TABLE, [{**given, "selector": "reward"}])
+    assert select(archive, {"scorer": {"scores": ["reward"]}}).failed == {}, "a function may bear that name"
 
 
 def test_one_that_cannot_be_trained_leaves_the_others_their_rows(archive: Archive) -> None:
@@ -300,3 +307,8 @@ def test_on_recorded_arithmetic_it_ranks_well_and_ends_where_the_vote_does(archi
     assert card["out_of_fold"]["brier"] < card["out_of_fold"]["brier_of_the_share_right"]
     assert accuracy(archive, "scorer", 32) == accuracy(archive, "majority", 32) == pytest.approx(11 / 30)
     assert accuracy(archive, "scorer", 4) > accuracy(archive, "majority", 4) + 0.01
+
+
+def test_commands_that_train_nothing_do_not_wait_for_what_trains() -> None:
+    code = "import sys, polythink.cli.main, polythink.selectors.stage; sys.exit('sklearn' in sys.modules)"
+    assert subprocess.run([sys.executable, "-I", "-c", code], check=False).returncode == 0
