@@ -40,11 +40,12 @@ def export(
         raise typer.BadParameter(f"{output}: end it in {', '.join(_FORMATS)}", param_hint="--output")
     with reported_errors():
         where = read_archive(archive)
-        quoted = where.resolve(job).replace("'", "''")
+        job_id = where.resolve(job)
+        quoted = job_id.replace("'", "''")
         target = str(output).replace("'", "''")
         query = f"SELECT * FROM traces WHERE job_id = '{quoted}' ORDER BY arm_id, problem_id, sample_index"
         try:
-            with where.connect(query) as connection:
+            with where.connect(query, [job_id]) as connection:
                 connection.execute(f"COPY ({query}) TO '{target}' (FORMAT {_FORMATS[output.suffix]})")
         except duckdb.IOException as error:
             raise ArchiveError(f"cannot write {output}: {str(error).splitlines()[0]}") from error

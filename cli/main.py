@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -76,3 +77,4 @@ def main(
 ) -> None:
     """Many independent thoughts, one answer: parallel test-time compute as large offline jobs."""
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    warnings.formatwarning = lambda message, *_: f"polythink: warning: {message}\n"

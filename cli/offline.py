@@ -128,7 +128,7 @@ def cancel(
         if not now:
             _say(f"finishing what is in flight, for at most {follow.GRACE_S / 60:.0f} min; --now does not wait")
         state = follow.cancel(where, job_id, grace_s=0.0 if now else follow.GRACE_S, say=_say)
-        _say(f"job {job_id}: {state.status}, {state.done:,} of {state.total:,} samples kept")
+        _say(f"job {job_id}: {state.status}, {state.done:,} of {state.wanted:,} samples kept")
 
 
 def _until_over(job: str, archive: str | None, see: Callable[[JobState], None]) -> follow.Sighting:

@@ -138,7 +138,8 @@ def plan_table(work: Workload, prices: Sequence[ArmPrice]) -> Table:
         title=f"{work.job.name}: {len(work.problems):,} problems x {len(work.arms)} arms x {work.job.samples} samples"
         f" = {work.total:,} samples, {owed:,} to send{by}{cap}",
         caption="at least: no thinking, short answers. budget used: every thinking budget spent, long answers. "
-        "at most: every sample runs into max_tokens.",
+        "at most: every sample runs into max_tokens."
+        + (" The stopping rule will leave some samples unsent." if work.job.stop else ""),
         title_justify="left",
         caption_justify="left",
     )

@@ -39,7 +39,7 @@ class Rates:
     def seconds_left(self, state: JobState) -> float | None:
         """Until all is done at this rate; None while nothing has finished."""
         rate = self.samples()
-        return (state.total - state.done) / rate if rate > 0 else None
+        return (state.wanted - state.done) / rate if rate > 0 else None
 
     def _per_second(self, column: int) -> float:
         if len(self._seen) < 2:
@@ -87,15 +87,15 @@ class ProgressView:
 
 def line(state: JobState, rates: Rates) -> str:
     """A state on one line."""
-    return f"{state.job_id}  {state.status}  {state.done:,}/{state.total:,} samples  {_figures(state, rates)}"
+    return f"{state.job_id}  {state.status}  {state.done:,}/{state.wanted:,} samples  {_figures(state, rates)}"
 
 
 def bars(state: JobState, rates: Rates) -> Group:
     """A state as a bar per arm and one for all."""
     table = Table.grid(padding=(0, 1))
     for arm_id, arm in state.arms.items():
-        table.add_row(Text(arm_id), _bar(arm.done, arm.total), _count(arm.done, arm.total))
-    table.add_row(Text("all", style="bold"), _bar(state.done, state.total), _count(state.done, state.total))
+        table.add_row(Text(arm_id), _bar(arm.done, arm.wanted), _count(arm.done, arm.wanted))
+    table.add_row(Text("all", style="bold"), _bar(state.done, state.wanted), _count(state.done, state.wanted))
     return Group(Text(f"{state.job_id}  {state.status}", style="bold"), table, Text(_figures(state, rates)))
 
 
@@ -126,6 +126,8 @@ def _figures(state: JobState, rates: Rates) -> str:
     if state.status == "running":
         parts = [f"{rates.tokens():,.0f} tokens/s", *parts, f"{state.in_flight:,} in flight"]
     parts.append(f"{state.retries:,} retries")
+    if state.spared:
+        parts.append(f"{state.spared:,} spared")
     if state.failed:
         parts.append(f"{state.failed:,} failed")
     left = rates.seconds_left(state)

@@ -13,7 +13,6 @@ from polythink.explorer.data import read_results
 from polythink.explorer.terminal import summary
 from polythink.jobs.load import load_job
 from polythink.jobs.rereading import reread as read_anew
-from polythink.jobs.selection import unjudged_note
 
 
 def reread(job_file: JobFile, archive: ArchiveOption = None, as_json: JsonOption = False) -> None:
@@ -22,8 +21,8 @@ def reread(job_file: JobFile, archive: ArchiveOption = None, as_json: JsonOption
         loaded = load_job(job_file)
         where = open_archive(archive, loaded.archive)
         done = read_anew(where, loaded)
-        if done.unjudged:
-            print(f"polythink: {unjudged_note(done.unjudged, done.job_id)}", file=sys.stderr)
+        for note in done.notes:
+            print(f"polythink: {note}", file=sys.stderr)
         if as_json:
             print(json.dumps(asdict(done)))
             return

@@ -40,7 +40,8 @@ def query(
         str,
         typer.Argument(
             metavar="SQL",
-            help="DuckDB SQL over jobs, problems, arms, traces, attempts, selections, curves, comparisons, spend.",
+            help="DuckDB SQL over jobs, problems, arms, traces, attempts, batches, selections, scores, curves, "
+            "comparisons, coverage, stops, adaptive, spend, frontier, calibration.",
         ),
     ],
     archive: ArchiveOption = None,
@@ -123,7 +124,7 @@ _FIND = """
 
 
 def _find(archive: Archive, sample: str, job_id: str | None) -> list[dict[str, Any]]:
-    with archive.connect(_FIND) as connection:
+    with archive.connect(_FIND, [job_id]) as connection:
         found = connection.sql(_FIND, params={"sample": sample, "job": job_id})
         return list(found.to_arrow_table().to_pylist())
 

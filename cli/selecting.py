@@ -22,7 +22,6 @@ from polythink.explorer.explanation import explanation
 from polythink.jobs.control import Control
 from polythink.jobs.explaining import explain_job
 from polythink.jobs.picking import Picked, pick
-from polythink.jobs.selection import unjudged_note
 from polythink.jobs.workload import Workload, recall
 from polythink.storage.archive import Archive
 
@@ -69,11 +68,13 @@ def select(
             print(f"polythink: --with: {error}", file=sys.stderr)
             raise typer.Exit(BAD_USAGE) from error
     _print_picked(where, picked, as_json=as_json)
-    if picked.unjudged:
-        print(f"polythink: {unjudged_note(picked.unjudged, picked.job_id)}", file=sys.stderr)
+    for note in picked.notes:
+        print(f"polythink: {note}", file=sys.stderr)
     if picked.broken_off is not None:
         print(f"polythink: {picked.broken_off.reason}", file=sys.stderr)
         raise typer.Exit(exit_code(picked.broken_off))
+    if picked.failed:
+        raise typer.Exit(BAD_USAGE)
 
 
 def _print_explained(

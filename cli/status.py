@@ -44,8 +44,8 @@ def screen(archive: Archive, sighting: Sighting, now: float) -> str:
         *([("judges", f"{state.parent_job_id} for {state.selector}")] if state.parent_job_id else []),
         *(("warning", warning) for warning in state.warnings),
         ("driver", _place(state)),
-        ("samples", f"{_share(state.done, state.total)}, {state.in_flight:,} in flight"),
-        *((f"  {arm_id}", _share(arm.done, arm.total)) for arm_id, arm in state.arms.items()),
+        ("samples", f"{_share(state.done, state.wanted)}, {state.in_flight:,} in flight{_spared(state)}"),
+        *((f"  {arm_id}", _share(arm.done, arm.wanted)) for arm_id, arm in state.arms.items()),
         ("retries", f"{state.retries:,}"),
         ("failed", f"{state.failed:,}"),
         ("tokens", f"{state.output_tokens:,} output"),
@@ -58,6 +58,10 @@ def screen(archive: Archive, sighting: Sighting, now: float) -> str:
     ]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def _spared(state: JobState) -> str:
+    return f", {state.spared:,} of {state.total:,} spared by the stopping rule" if state.spared else ""
 
 
 def _judge_rows(archive: Archive, state: JobState) -> list[tuple[str, str]]:
@@ -83,7 +87,7 @@ def jobs_table(sightings: list[Sighting], now: float) -> Table:
             state.job_id,
             "gone" if sighting.verdict.liveness == "gone" else state.status,
             f"{state.done:,}",
-            f"{state.total:,}",
+            f"{state.wanted:,}",
             f"{state.failed:,}",
             _money(state),
             f"{duration(now - state.updated_at)} ago",

@@ -1,4 +1,4 @@
-"""What both figures share: axes, colours, title and note."""
+"""What the figures share: axes, colours, title and note."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from polythink.explorer.theme import Theme, config
 Row = dict[str, Any]
 WIDTHS = {False: 860, True: 340}  # pixels, by whether the page is narrow
 Drawing = alt.HConcatChart | alt.FacetChart
+MAX_ARMS = 12  # drawn
 
 _SHORT = (
     "datum.value >= 1e6 ? datum.value / 1e6 + 'M' : datum.value >= 1e3 ? round(datum.value / 1e3) + 'k' : datum.value"
@@ -60,11 +61,51 @@ def shown_model(model: str) -> str:
     return clipped(model_name(model), NAME_CHARACTERS)
 
 
-def finished(chart: Drawing, results: Results, title: str, theme: Theme, *, narrow: bool, omitted: int = 0) -> Drawing:
-    """Title, what it is drawn from, and whether it was simulated, on the figure's face."""
+def dollar_axis(field: str, low: float, high: float, title: str) -> alt.X:
+    """Dollars on a logarithmic axis, with 1, 2 and 5 times powers of ten as ticks; fewer where they would be many."""
+    steps = (1, 2, 5) if high / low < 500 else (1,)
+    ticks = [tick for k in range(-9, 6) for step in steps if low <= (tick := step * 10.0**k) <= high]
+    return alt.X(
+        f"{field}:Q",
+        title=title,
+        scale=alt.Scale(type="log", domain=[low, high], nice=False),
+        axis=alt.Axis(values=ticks, format="$~r", labelOverlap="greedy"),
+    )
+
+
+def spread(arm_ids: list[str]) -> list[str]:
+    """At most MAX_ARMS of them, evenly spaced, in order."""
+    if len(arm_ids) <= MAX_ARMS:
+        return arm_ids
+    return [arm_ids[round(k * (len(arm_ids) - 1) / (MAX_ARMS - 1))] for k in range(MAX_ARMS)]
+
+
+def bands_over(results: Results) -> str:
+    """What the bands of a job are drawn over."""
+    job = results.job
+    over = "problems" if job.families == job.problems else f"{job.families:,} families of problems"
+    return f"95% bands over {over}"
+
+
+def finished(
+    chart: Drawing,
+    results: Results,
+    title: str,
+    theme: Theme,
+    *,
+    narrow: bool,
+    omitted: int = 0,
+    bands: str | None = None,
+) -> Drawing:
+    """Title, what it is drawn from, and whether it was simulated, on the figure's face.
+
+    `bands` says what the bands are, where they are not the usual ones.
+    """
     per_line, per_title = (58, 40) if narrow else (140, 96)
     names = ", ".join(shown_model(model) for model in models(results))
-    facts = f"{names}; {results.job.problems:,} problems, {results.job.traces:,} samples; 95% bands over problems"
+    facts = (
+        f"{names}; {results.job.problems:,} problems, {results.job.traces:,} samples; {bands or bands_over(results)}"
+    )
     if omitted:
         facts += f"; {omitted} further arms not drawn"
     note = simulated_note(results.minds, results.job.traces)

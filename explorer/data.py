@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from polythink.explorer.problem_data import read_problems, rows_of
 from polythink.explorer.results import OUTCOMES, ArmFacts, ArmPair, CurvePoint, JobFacts, Results, SpendLine
+from polythink.explorer.selector_data import read_bins, read_calibrations, read_frontier, read_gaps
 from polythink.selectors.registry import ALL, PASS
-from polythink.selectors.stage import thinking_job
+from polythink.selectors.stopped import AdaptivePoint
 from polythink.selectors.thinking import ThinkingPoint
+from polythink.selectors.thinking_job import thinking_job
 from polythink.storage.archive import Archive
 
 
@@ -19,24 +21,33 @@ def read_results(archive: Archive, job: str) -> Results:
     curves = _curves(archive, job_id)
     selector = _shown_selector(archive, job_id)
     focus = _focus_arm(arms, curves, selector)
+    points, lines = thinking_job(archive, job_id)
     return Results(
         job=_job(archive, job_id),
         arms=arms,
         curves=curves,
-        thinking=_with_resting(thinking_job(archive, job_id)[0], arms, curves),
+        thinking=_with_resting(points, arms, curves),
+        lines=tuple(lines),
+        frontier=read_frontier(archive, job_id),
+        bins=read_bins(archive, job_id, selector),
+        calibrations=read_calibrations(archive, job_id, selector),
+        gaps=read_gaps(archive, job_id, focus),
         pairs=_pairs(archive, job_id, selector),
         selector=selector,
         problems=read_problems(archive, job_id, selector, focus),
         spend=_spend(archive, job_id),
         minds=_minds(archive, job_id),
+        stopped=_stopped(archive, job_id),
     )
 
 
 def _job(archive: Archive, job_id: str) -> JobFacts:
     query = """
-        SELECT job_id, name, status, reason, created_at, updated_at, total, cap_usd,
+        SELECT job_id, name, status, reason, created_at, updated_at, total - spared AS total, cap_usd,
             (SELECT count(*) FROM traces WHERE job_id = $1) AS traces,
             (SELECT count(*) FROM problems WHERE job_id = $1) AS problems,
+            (SELECT (count(DISTINCT family) + count_if(family IS NULL))::BIGINT
+             FROM problems WHERE job_id = $1) AS families,
             coalesce((SELECT sum(cost_usd) FROM spend WHERE job_id = $1),
                      (SELECT sum(cost_usd) FROM traces WHERE job_id = $1)) AS spent_usd
         FROM jobs WHERE job_id = $1
@@ -79,6 +90,14 @@ def _pairs(archive: Archive, job_id: str, selector: str | None) -> tuple[ArmPair
         ORDER BY p_value, abs(difference) DESC, first_arm, second_arm
     """
     return tuple(ArmPair(**row) for row in archive.sql(query, [job_id, selector or PASS]).to_pylist())
+
+
+def _stopped(archive: Archive, job_id: str) -> tuple[AdaptivePoint, ...]:
+    query = """
+        SELECT p.* EXCLUDE (job_id) FROM adaptive p LEFT JOIN arms a USING (job_id, arm_id)
+        WHERE job_id = $1 ORDER BY a.ordinal, selector
+    """
+    return tuple(AdaptivePoint(**row) for row in rows_of(archive, query, job_id))
 
 
 def _with_resting(

@@ -37,6 +37,9 @@ def _lines(found: Explanation) -> Iterator[str]:
     for arm in found.arms:
         yield ""
         yield from _arm(arm)
+    for name, why in found.failed.items():
+        yield ""
+        yield fill(f"{name} selects nothing: {clipped(why, 4 * WIDTH)}", WIDTH, subsequent_indent="  ")
     if found.curves:
         yield ""
         yield from _truths(found.curves)
@@ -87,6 +90,8 @@ def _arm(arm: ArmCount) -> Iterator[str]:
         return
     entering = f"{arm.entering:,} of {arm.problems:,} problems enter it"
     yield _item("curve", entering + _reasons(arm.problems - arm.entering, "do not", arm.left_out))
+    if arm.stopped:
+        yield _item("", f"{arm.stopped:,} were stopped early: it takes of every problem the first samples only")
     yield from (f"{'':13}{line}" for line in _points(arm.points))
 
 
@@ -140,7 +145,7 @@ def _head(ballot: BallotLines) -> Iterator[str]:
     yield fill(f"{ballot.selector}, arm {clipped(ballot.arm_id, 40)}, problem {clipped(ballot.problem_id, 40)}", WIDTH)
     verdict = ballot.verdict
     if verdict is None:
-        yield "  no selection: its judge has not been heard; run select without --explain"
+        yield "  no selection yet: run select without --explain to ask its judge, or what scores its samples"
     elif verdict.winner_index is None or verdict.canonical_answer is None:
         yield "  no selection: no sample counted"
     else:

@@ -10,7 +10,9 @@ from typing import Any
 import vl_convert
 
 from polythink.explorer.axes import Drawing
+from polythink.explorer.calibration_figure import calibration_figure
 from polythink.explorer.data import read_results
+from polythink.explorer.frontier_figure import frontier_figure
 from polythink.explorer.results import Results
 from polythink.explorer.samples_figure import samples_figure
 from polythink.explorer.theme import PRINT, Theme
@@ -20,7 +22,12 @@ from polythink.storage.archive import Archive
 PNG_SCALE = 2.0  # pixels of the image per pixel of the figure
 
 Figure = Callable[..., Drawing | None]
-FIGURES: dict[str, Figure] = {"accuracy-over-thinking": thinking_figure, "accuracy-over-samples": samples_figure}
+FIGURES: dict[str, Figure] = {
+    "accuracy-over-thinking": thinking_figure,
+    "accuracy-over-samples": samples_figure,
+    "accuracy-over-dollars": frontier_figure,
+    "accuracy-over-confidence": calibration_figure,
+}
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -45,22 +52,16 @@ def write_figures(archive: Archive, job_id: str, folder: str | Path) -> list[Pat
     for name, figure in FIGURES.items():
         drawing = figure(results, PRINT)
         if drawing is not None:
-            written += _write(target / name, drawing)
+            written += [write_figure(drawing, target / f"{name}{suffix}") for suffix in FORMATS]
     return written
 
 
-def _write(stem: Path, drawing: Drawing) -> list[Path]:
-    spec: dict[str, Any] = drawing.to_dict()
-    contents = {
-        ".svg": vl_convert.vegalite_to_svg(spec).encode(),
-        ".png": vl_convert.vegalite_to_png(spec, scale=PNG_SCALE),
-        ".html": _page(stem.name, spec).encode(),
-    }
-    paths = []
-    for suffix, content in contents.items():
-        paths.append(stem.with_name(stem.name + suffix))
-        paths[-1].write_bytes(content)
-    return paths
+def write_figure(drawing: Drawing, path: Path) -> Path:
+    """Write a figure in the format that the path's suffix names, one of FORMATS. Raises KeyError for another."""
+    content = FORMATS[path.suffix](path.stem, drawing.to_dict())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
 
 
 def _page(name: str, spec: dict[str, Any]) -> str:
@@ -68,6 +69,13 @@ def _page(name: str, spec: dict[str, Any]) -> str:
     data = json.dumps(spec).replace("<", "\\u003c")
     library = vl_convert.javascript_bundle(snippet=None)  # type: ignore[arg-type]  # None is what it takes by default
     return _PAGE.format(name=name, library=library, spec=data)
+
+
+FORMATS: dict[str, Callable[[str, dict[str, Any]], bytes]] = {  # by suffix, from a name and a Vega-Lite drawing
+    ".svg": lambda name, spec: vl_convert.vegalite_to_svg(spec).encode(),
+    ".png": lambda name, spec: vl_convert.vegalite_to_png(spec, scale=PNG_SCALE),
+    ".html": lambda name, spec: _page(name, spec).encode(),
+}
 
 
 def svg_of(figure: Figure, results: Results, theme: Theme, *, narrow: bool) -> str | None:

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from polythink.explorer.labels import NAME_CHARACTERS, arm_names, clipped, percent
-from polythink.explorer.results import ArmFacts, CurvePoint, Results
-from polythink.selectors.thinking import ThinkingFit, ThinkingPoint, fit_log2
+from polythink.explorer.labels import NAME_CHARACTERS, arm_names, clipped, dollars, percent
+from polythink.explorer.results import ArmFacts, CurvePoint, FrontierPoint, Results
+from polythink.selectors.thinking import ThinkingFit
 
 CLEAR_SLOPE = 0.005  # accuracy per doubling; a flatter line is called flat
-
-
-def points_of_model(results: Results, model: str) -> list[ThinkingPoint]:
-    """The model's arms, from the least thinking to the most."""
-    arm_ids = {arm.arm_id for arm in results.arms if arm.model == model}
-    return sorted((p for p in results.thinking if p.arm_id in arm_ids), key=lambda p: p.mean_tokens)
 
 
 def models(results: Results) -> list[str]:
@@ -22,8 +16,7 @@ def models(results: Results) -> list[str]:
 
 def model_fits(results: Results) -> dict[str, ThinkingFit]:
     """The fitted line of each model that has one."""
-    fits = {model: fit_log2(points_of_model(results, model)) for model in models(results)}
-    return {model: fit for model, fit in fits.items() if fit is not None}
+    return {line.model: line.fit for line in results.lines}
 
 
 def thinking_headline(results: Results) -> str:
@@ -65,3 +58,27 @@ def best_pick(results: Results) -> tuple[ArmFacts, CurvePoint] | None:
     ends = [(arm, results.at_full_n(arm.arm_id, results.selector)) for arm in results.arms]
     known = [(arm, end) for arm, end in ends if end is not None]
     return max(known, key=lambda pair: pair[1].accuracy, default=None)
+
+
+def frontier_headline(results: Results) -> str:
+    """Of accuracy over dollars: what the most accurate point costs, and what a tenth of that buys."""
+    efficient = [point for point in results.frontier if point.is_efficient]
+    best = max(efficient, key=lambda point: (point.accuracy, -point.usd_per_problem))
+    said = f"{percent(best.accuracy)} right costs {dollars(best.usd_per_problem)} a problem"
+    cheap = [point for point in efficient if point.usd_per_problem <= best.usd_per_problem / 10]
+    return f"{said}, a tenth of that buys {percent(max(map(_accuracy, cheap)))}" if cheap else said
+
+
+def _accuracy(point: FrontierPoint) -> float:
+    return point.accuracy
+
+
+def calibration_headline(results: Results) -> str:
+    """Of accuracy over confidence: both on average, where the shown selector ends highest."""
+    best = best_pick(results)
+    found = next((each for each in results.calibrations if best and each.arm_id == best[0].arm_id), None)
+    if found is None:
+        return "Accuracy over confidence"
+    name = clipped(arm_names(results.arms)[found.arm_id], NAME_CHARACTERS)
+    claimed, got = percent(found.confidence), percent(found.accuracy)
+    return f"With {name}, {results.selector} is {claimed} confident on average, and {got} right"

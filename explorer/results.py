@@ -7,7 +7,8 @@ from datetime import datetime
 
 from polythink.records import Outcome
 from polythink.selectors.registry import PASS
-from polythink.selectors.thinking import ThinkingPoint
+from polythink.selectors.stopped import AdaptivePoint
+from polythink.selectors.thinking import ThinkingLine, ThinkingPoint
 
 OUTCOMES: tuple[Outcome, ...] = ("answered", "no_answer", "truncated", "refused", "failed")
 
@@ -22,9 +23,10 @@ class JobFacts:
     reason: str | None  # why it stopped
     created_at: datetime | None  # first run, UTC
     updated_at: datetime | None  # last sign of life, UTC
-    total: int  # samples asked for
+    total: int  # samples asked for, less those that a stopping rule spared
     traces: int  # samples finished
     problems: int
+    families: int  # of problems that stand or fall together; as many as problems where each is one of its own
     spent_usd: float | None  # None where no price is known
     cap_usd: float | None
 
@@ -57,6 +59,59 @@ class CurvePoint:
     low: float  # 0..1
     high: float  # 0..1
     problems: int  # that the average is over
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontierPoint:
+    """A point of a selector's curve, at its price."""
+
+    arm_id: str
+    selector: str
+    n: float  # samples per problem; where problems were stopped early, the mean
+    stopped: bool  # early
+    usd_per_problem: float
+    accuracy: float  # 0..1
+    low: float  # 0..1
+    high: float  # 0..1
+    is_efficient: bool  # nothing that costs at most as much is more accurate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfidenceBin:
+    """Picks of an arm whose confidence lies in one tenth."""
+
+    arm_id: str
+    selections: int
+    confidence: float  # 0..1, mean
+    accuracy: float  # 0..1
+    accuracy_low: float  # 0..1
+    accuracy_high: float  # 0..1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """How far the confidence of an arm's picks can be believed."""
+
+    arm_id: str
+    selections: int  # graded
+    confidence: float  # 0..1, mean
+    accuracy: float  # 0..1
+    calibration_error: float  # 0..1, expected, over tenths
+    brier: float  # 0..1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProblemGap:
+    """A problem on which the vote falls short of the samples, at the most samples it has."""
+
+    problem_id: str
+    n: int
+    right_share: float  # 0..1, of its samples
+    pass_at_n: float
+    majority_at_n: float
+    gap: float
+    entropy: float  # bits
+    classes: int  # of answers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,11 +190,17 @@ class Results:
     arms: tuple[ArmFacts, ...]  # in order of the job file
     curves: tuple[CurvePoint, ...]
     thinking: tuple[ThinkingPoint, ...]
+    lines: tuple[ThinkingLine, ...]  # of models with two different amounts of thinking
+    frontier: tuple[FrontierPoint, ...]  # those with a price, the cheapest first
+    bins: tuple[ConfidenceBin, ...]  # of the shown selector
+    calibrations: tuple[Calibration, ...]  # of the shown selector, in order of arms
+    gaps: tuple[ProblemGap, ...]  # of the best arm, the largest first
     pairs: tuple[ArmPair, ...]  # the clearest first
     selector: str | None  # whose picks are shown
     problems: tuple[ProblemFacts, ...]  # the first MAX_PROBLEMS
     spend: tuple[SpendLine, ...]
     minds: dict[str, int]  # simulated samples by the mind that answered
+    stopped: tuple[AdaptivePoint, ...] = ()  # of the arms whose problems were stopped early
 
     @property
     def simulated(self) -> int:

@@ -15,6 +15,7 @@ from polythink.explorer.labels import (
     NAME_CHARACTERS,
     NOTHING,
     arm_names,
+    band,
     clipped,
     dollars,
     model_name,
@@ -40,6 +41,7 @@ def summary(results: Results) -> RenderableType:
     parts: list[RenderableType | None] = [
         Text(note, style="bold yellow") if note else None,
         arms_table(results),
+        stopped_table(results),
         thinking_chart(results),
         samples_chart(results),
         answers_table(results),
@@ -67,6 +69,27 @@ def arms_table(results: Results) -> Table:
             f"{arm.outcomes['answered']:,}/{arm.traces:,}",
             dollars(arm.cost_usd),
             dollars(arm.cost_usd / arm.correct if arm.cost_usd is not None and arm.correct else None),
+        )
+    return table
+
+
+def stopped_table(results: Results) -> Table | None:
+    """What selection gave where problems were stopped early; None where none was."""
+    if not results.stopped:
+        return None
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("stopped early")
+    for heading in ("selector", "samples", "of", "accuracy", "band", "stopped"):
+        table.add_column(heading, justify="left" if heading == "selector" else "right", no_wrap=True)
+    for point in results.stopped:
+        table.add_row(
+            Text(clipped(arm_names(results.arms)[point.arm_id], NAME_CHARACTERS)),
+            selector_name(point.selector),
+            f"{point.n:.1f}",
+            f"{point.samples}",
+            percent(point.accuracy),
+            band(point.low, point.high),
+            f"{point.stopped:,}/{point.problems:,}",
         )
     return table
 

@@ -19,7 +19,7 @@ from polythink.explorer.axes import (
     shown_model,
     token_axis,
 )
-from polythink.explorer.headlines import model_fits, models, thinking_headline
+from polythink.explorer.headlines import models, thinking_headline
 from polythink.explorer.labels import NAME_CHARACTERS, arm_names, band, clipped, percent, setting, tokens
 from polythink.explorer.placing import Box, place_below
 from polythink.explorer.results import Results
@@ -65,7 +65,7 @@ def thinking_figure(results: Results, theme: Theme, *, narrow: bool = False) -> 
         width = WIDTHS[narrow] - _AXIS - (_SIDE + _GAP if resting else 0)
         span = _span(thinking, width)
         panel = Panel(x=token_axis("tokens", *span), domain=domain, hue=hue, labelled=not resting)
-        layers = [_fitted(results, thinking, panel), *_points(thinking, panel)]
+        layers = [*_fitted(results, panel), *_points(thinking, panel)]
         layers += _names(thinking, panel, span, width, theme)
         panels.append(alt.LayerChart(layer=layers, width=width, height=_HEIGHT))
     chart: alt.HConcatChart = alt.hconcat(*panels, spacing=_GAP).resolve_scale(color="shared")
@@ -138,14 +138,14 @@ def _names(rows: list[Row], panel: Panel, span: tuple[float, float], width: int,
     return [halo, text.encode(color=panel.hue) if several else text]
 
 
-def _fitted(results: Results, rows: list[Row], panel: Panel) -> alt.Chart:
-    """Each model's fitted line between its least and its most thinking arm."""
-    ends: list[Row] = []
-    for model, fit in model_fits(results).items():
-        amounts = [row["tokens"] for row in rows if row["model"] == shown_model(model)]
-        for amount in (min(amounts), max(amounts)):
-            right = fit.intercept + fit.slope * math.log2(amount)
-            ends.append({"model": shown_model(model), "tokens": amount, "fit": right})
-    line = alt.Chart(alt.InlineData(values=ends)).mark_line(strokeDash=[5, 4], strokeWidth=1.6, opacity=0.75, clip=True)
-    encoded: alt.Chart = line.encode(x=panel.x, y=panel.y("fit"), color=panel.hue)
-    return encoded
+def _fitted(results: Results, panel: Panel) -> list[alt.Chart]:
+    """Each model's fitted line between its least and its most thinking arm, on its band."""
+    places: list[Row] = [
+        {"model": shown_model(line.model), "tokens": at, "fit": line.at(at), "low": low, "high": high}
+        for line in results.lines
+        for at, low, high in zip(line.tokens, line.low, line.high, strict=True)
+    ]
+    base = alt.Chart(alt.InlineData(values=places)).encode(x=panel.x, color=panel.hue)
+    band = base.mark_area(opacity=0.13, strokeWidth=0, clip=True, aria=False)
+    line = base.mark_line(strokeDash=[5, 4], strokeWidth=1.6, opacity=0.75, clip=True)
+    return [band.encode(y=panel.y("low"), y2="high:Q"), line.encode(y=panel.y("fit"))]

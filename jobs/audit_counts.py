@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from polythink.errors import ArchiveError
+from polythink.jobs.batch_ledger import open_batches
 from polythink.jobs.findings import Findings
 from polythink.storage.archive import Archive
 from polythink.storage.state import JobState
@@ -44,6 +46,7 @@ _BATCH_LANE = """
 _STATE = """
     SELECT (SELECT count(*) FROM traces WHERE job_id = $1) AS done,
         (SELECT count(*) FROM traces WHERE job_id = $1 AND outcome = 'failed') AS failed,
+        (SELECT coalesce(sum(samples - n), 0)::BIGINT FROM stops WHERE job_id = $1) AS spared,
         (SELECT coalesce(sum(cost_usd), 0.0) FROM attempts WHERE job_id = $1) AS spent_usd,
         (SELECT coalesce(sum(output_tokens), 0)::BIGINT FROM attempts WHERE job_id = $1) AS output_tokens
 """
@@ -102,6 +105,10 @@ def _note_unlike(row: Mapping[str, Any], findings: Findings) -> None:
 
 def audit_batches(archive: Archive, job_id: str, findings: Findings) -> None:
     """Every settled batch accounts for all its requests, under what was reserved; together they cost what is kept."""
+    try:
+        open_batches(archive, job_id)
+    except ArchiveError as error:
+        findings.differs("batches", "their records", found=error, expected="records that can be read")
     settled = archive.sql(_BATCHES, [job_id]).to_pylist()
     for row in settled:
         where = f"batch {row['number']}"

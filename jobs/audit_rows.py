@@ -117,7 +117,7 @@ def _in_grid(work: Workload) -> Callable[[SampleKey], bool]:
 
 
 def _batches(archive: Archive, query: str, job_id: str) -> Iterator[list[Row]]:
-    with archive.connect(query) as connection:
+    with archive.connect(query, [job_id]) as connection:
         reader: pa.RecordBatchReader = connection.sql(query, params=[job_id]).to_arrow_reader(_AT_ONCE)
         for batch in reader:
             yield batch.to_pylist()

@@ -1,4 +1,4 @@
-"""Auditing the downstream stage: selections, curves and comparisons, made again and laid beside those kept."""
+"""Auditing the downstream stage: what it wrote, made again and laid beside what is kept."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ import duckdb
 import pyarrow as pa
 
 from polythink.jobs.findings import Findings
-from polythink.jobs.selection import select_anew, unjudged_note
+from polythink.jobs.selection import notes, select_anew
 from polythink.jobs.workload import Workload
+from polythink.selectors.stage_rows import STAGE, WHOLE
 from polythink.storage import schema
 from polythink.storage.archive import Archive
 
-_STAGE = (schema.SELECTIONS, schema.CURVES, schema.COMPARISONS)
 _NAMED = {
     "selections": ("selector", "problem_id", "arm_id"),
+    "scores": ("selector", "problem_id", "arm_id", "sample_index"),
     "curves": ("selector", "arm_id", "n"),
+    "stops": ("problem_id", "arm_id"),
+    "adaptive": ("selector", "arm_id"),
     "comparisons": ("selector", "first_arm", "second_arm"),
+    "coverage": ("problem_id", "arm_id", "n"),
 }
 _DIGITS = 9  # after the point, in which numbers must agree
 
@@ -35,16 +39,18 @@ class _Noting(Archive):
     def write_text(self, job_id: str, name: str, text: str) -> None:
         """Options of selectors: they are as they were."""
 
+    def remove(self, job_id: str, name: str) -> None:
+        """A model is no row."""
+
     def forget_part(self, part: PurePosixPath) -> None:
         """It shows as rows that nothing makes."""
 
 
 def audit_selected(archive: Archive, work: Workload, findings: Findings) -> None:
-    """Selections, curves and comparisons are what their selectors make of the traces."""
+    """Selections, scores, curves and all else of the stage are what their selectors make of the traces."""
     noting = _Noting(archive.root)
-    if unjudged := select_anew(noting, work).unjudged:
-        findings.warnings.append(unjudged_note(unjudged, work.job_id))
-    for table in _STAGE:
+    findings.warnings += notes(select_anew(noting, work), work.job_id)
+    for table in (*STAGE, *WHOLE):
         empty = [table.arrow.empty_table()]
         _audit_table(archive, table, work.job_id, pa.concat_tables(noting.noted.get(table.name, empty)), findings)
 

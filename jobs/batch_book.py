@@ -3,7 +3,7 @@
 intended -> created -> settled        the usual way: results are in, and durable
          -> released                  the API refused it, or it turned out never to have been made
          -> intended (held)           the reply to `create` was lost: nobody sends its samples until its fate is known
-created  -> released                  the API no longer knows it
+created  -> settled, with a reason    the API no longer has its results: what they may have cost stays held
 
 A record is durable before `create` is called and again once the id is known, so a crash leaves nothing unaccounted for:
 whatever the API may have taken in has a record that names every sample of it.
@@ -21,12 +21,12 @@ BatchState = Literal["intended", "created", "settled", "released"]
 Outcome = Literal["succeeded", "errored", "canceled", "expired"]
 
 GRACE_S = 120.0  # seconds of watching after which a batch that is not listed was never made
-CLOCKS_APART_S = 3600.0  # seconds by which the API's clock and ours may differ, or ours have jumped
+CLOCKS_APART_S = 7 * 86400.0  # seconds by which the API's clock and ours may differ, or ours have jumped
 FOUND_WITHIN_S = 600.0  # seconds for which a new batch may be unknown to the API's other machines
 
 _NEXT: dict[BatchState, frozenset[BatchState]] = {
     "intended": frozenset({"created", "released"}),
-    "created": frozenset({"settled", "released"}),
+    "created": frozenset({"settled"}),
     "settled": frozenset(),
     "released": frozenset(),
 }
@@ -55,7 +55,7 @@ class BatchRecord:
     batch_id: str | None = None  # the API's, once known
     created_at: float | None = None
     ended_at: float | None = None
-    reason: str | None = None  # why it was released
+    reason: str | None = None  # why it was released, or settled without results
     outcomes: Mapping[str, int] | None = None  # entries by outcome, once settled
     cost_usd: float | None = None  # billed, once settled
 
@@ -67,8 +67,10 @@ class BatchRecord:
     def created(self, batch_id: str, at: float) -> BatchRecord:
         return self._become("created", batch_id=batch_id, created_at=at)
 
-    def settled(self, *, outcomes: Mapping[str, int], cost_usd: float, ended_at: float) -> BatchRecord:
-        return self._become("settled", outcomes=dict(outcomes), cost_usd=cost_usd, ended_at=ended_at)
+    def settled(
+        self, *, outcomes: Mapping[str, int], cost_usd: float, ended_at: float, reason: str | None = None
+    ) -> BatchRecord:
+        return self._become("settled", outcomes=dict(outcomes), cost_usd=cost_usd, ended_at=ended_at, reason=reason)
 
     def released(self, reason: str) -> BatchRecord:
         return self._become("released", reason=reason)
@@ -92,12 +94,17 @@ class Listed:
 Fate = Literal["adopt", "wait", "release"]
 
 
+def created_from(record: BatchRecord) -> float:
+    """The time, by the API's clock, before which the batch that a record intended cannot have been created."""
+    return record.intended_at - CLOCKS_APART_S
+
+
 def candidates(record: BatchRecord, listed: Iterable[Listed], known: Collection[str]) -> list[Listed]:
     """The listed batches that may be the one a record intended, whose reply was lost.
 
     `known` are ids that other records of the job hold.
     """
-    since = record.intended_at - CLOCKS_APART_S
+    since = created_from(record)
     return [
         batch
         for batch in listed

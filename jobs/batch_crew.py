@@ -14,18 +14,28 @@ from typing import Any, Literal
 
 from polythink.errors import EndpointError
 from polythink.jobs.backoff import longer_s
-from polythink.jobs.batch_book import FOUND_WITHIN_S, BatchRecord, Entry, Listed, candidates, fate, next_poll_s
+from polythink.jobs.batch_book import (
+    FOUND_WITHIN_S,
+    BatchRecord,
+    Entry,
+    Listed,
+    candidates,
+    created_from,
+    fate,
+    next_poll_s,
+)
 from polythink.jobs.batch_ledger import BatchLedger
 from polythink.jobs.batch_packing import MOST_REQUESTS, packed
 from polythink.jobs.crew import News
 from polythink.jobs.pools import pool_name
 from polythink.jobs.requests import Requests
 from polythink.records import SampleKey
-from polythink.workers.batches import BatchCallError, BatchEndpoint, RemoteBatch, billed_usd, result_of
+from polythink.workers.batches import LOST, BatchCallError, BatchEndpoint, RemoteBatch, billed_usd, result_of
 from polythink.workers.tasks import Endpoint, Failure, Result, Task
 
 HANDED_OVER = 1_000  # results at a time
 REST_S = 0.25  # seconds between two looks at what is due
+QUEUE_LOOK_S = 600.0  # seconds, at most, until a batch for which the queue was full is sent again
 PATIENCE_S = 60.0  # seconds without any answer of an endpoint before the run gives up on it
 
 Asked = Callable[[], Literal["interrupted", "cancelled"] | None]
@@ -47,6 +57,8 @@ class _Open:
     outcomes: Counter[str] = field(default_factory=Counter)
     cost_usd: float = 0.0
     is_read: bool = False  # all results were handed over
+    is_ours: dict[str, bool] = field(default_factory=dict)  # by id: what the results of candidates said
+    gone: str | None = None  # why nobody will ever see its results
 
 
 class BatchCrew:
@@ -139,9 +151,9 @@ class BatchCrew:
         if not self._unsent or time.monotonic() < self._send_at:
             return
         batch = next(packed(self._unsent))
-        self._intend(batch)
         taken = {id(task) for task in batch}
         self._unsent = [task for task in self._unsent if id(task) not in taken]
+        self._intend(batch)  # a refusal puts them back
 
     def _intend(self, tasks: list[Task]) -> None:
         record = BatchRecord(
@@ -162,12 +174,18 @@ class BatchCrew:
             if error.is_certain:
                 self._release(each, error.failure.message)
                 self._refusals += 1
-                self._send_at = time.monotonic() + max(error.failure.retry_after_s or 0.0, longer_s(self._refusals))
+                self._send_at = time.monotonic() + self._refused_for_s(error.failure)
             self._hear(error.failure)
             return
         self._heard()
         self._refusals = 0
         self._created(each, remote)
+
+    def _refused_for_s(self, failure: Failure) -> float:
+        """Seconds until a batch is sent again. A full queue has room when a batch ends, so it is not pressed."""
+        is_queued = failure.limited and any(each.record.state == "created" for each in self._open)
+        wait_s = min(QUEUE_LOOK_S, 2.0**self._refusals) if is_queued else longer_s(self._refusals)
+        return max(failure.retry_after_s or 0.0, wait_s)
 
     def _created(self, each: _Open, remote: RemoteBatch) -> None:
         each.record = self._ledger.keep(each.record.created(remote.batch_id, remote.created_at))
@@ -202,13 +220,9 @@ class BatchCrew:
     def _resolve(self, each: _Open) -> None:
         """Find out whether a batch was created whose reply was lost."""
         remote = self._remotes[each.record.endpoint]
-        listed = {batch.batch_id: batch for batch in remote.newest()}
+        listed = {batch.batch_id: batch for batch in remote.since(created_from(each.record))}
         found = candidates(each.record, map(_listed, listed.values()), self._ledger.known_ids)
-        wanted = {entry.key.sample_id(self._requests.job_id) for entry in each.record.entries}
-        ours = {
-            batch.batch_id: (remote.first_custom_id(batch.batch_id) in wanted if batch.has_ended else None)
-            for batch in found
-        }
+        ours = {batch.batch_id: self._is_ours(each, listed[batch.batch_id]) for batch in found}
         watched_s = time.monotonic() - each.opened_at
         verdict, batch_id = fate(ours, watched_s)
         if verdict == "adopt" and batch_id is not None:
@@ -218,14 +232,33 @@ class BatchCrew:
         else:
             each.due_at = time.monotonic() + next_poll_s(watched_s)
 
+    def _is_ours(self, each: _Open, batch: RemoteBatch) -> bool | None:
+        """Whether a batch holds the samples of a record; None while it has no results. The answer is asked for once."""
+        if batch.is_archived:
+            return True  # nobody can tell any more; as ours, its worst case stays under the cap
+        if batch.ended_at is not None and batch.batch_id not in each.is_ours:
+            first = self._remotes[each.record.endpoint].first_custom_id(batch.batch_id)
+            each.is_ours[batch.batch_id] = any(
+                entry.key.sample_id(self._requests.job_id) == first for entry in each.record.entries
+            )
+        return each.is_ours.get(batch.batch_id)
+
     def _look(self, each: _Open) -> None:
         remote = self._remotes[each.record.endpoint]
         batch_id = str(each.record.batch_id)
         each.remote = remote.look(batch_id)
-        if each.remote.ended_at is not None:
+        if each.remote.is_archived:
+            self._give_up(each, "the API keeps results for 29 days, and these are gone")
+        elif each.remote.ended_at is not None:
             each.results, each.outcomes, each.cost_usd = remote.results(batch_id), Counter(), 0.0
         else:
-            each.due_at = time.monotonic() + next_poll_s(time.time() - each.remote.created_at)
+            each.due_at = time.monotonic() + next_poll_s(time.monotonic() - each.opened_at)
+
+    def _give_up(self, each: _Open, reason: str) -> None:
+        """What it brought that was not kept is lost: it may have been billed, and its samples are owed again."""
+        each.gone = reason
+        each.outcomes, each.cost_usd = self._ledger.collected(each.record)
+        each.results = ((sample_id, {"type": LOST}, None) for sample_id in tuple(each.tasks))
 
     def _read(self, each: _Open) -> list[Result]:
         """The next results, as the API orders them. Raises BatchCallError once all before it are handed over."""
@@ -233,11 +266,11 @@ class BatchCrew:
         results: list[Result] = []
         try:
             for custom_id, result, simulator in each.results:
-                each.outcomes[str(result.get("type"))] += 1
+                each.outcomes[str(result["type"] if each.gone is None else "errored")] += 1
                 each.cost_usd += billed_usd(self._endpoint(each), each.record.model, result)
                 if task := each.tasks.pop(custom_id, None):
                     results.append(self._result(each, task, result, simulator))
-                if len(results) >= HANDED_OVER:
+                if len(results) >= HANDED_OVER and each.tasks:  # after the last that is wanted, the rest is counted
                     return results
         except BatchCallError:
             if not results:
@@ -249,9 +282,8 @@ class BatchCrew:
         return results
 
     def _result(self, each: _Open, task: Task, result: dict[str, Any], simulator: str | None) -> Result:
-        assert each.remote is not None
-        ended_at = each.remote.ended_at or time.time()
-        created_at = each.remote.created_at
+        ended_at = (each.remote and each.remote.ended_at) or time.time()
+        created_at = each.record.created_at or each.record.intended_at
         return result_of(
             self._endpoint(each), task, result, created_at=created_at, ended_at=ended_at, simulator=simulator
         )
@@ -261,10 +293,13 @@ class BatchCrew:
 
     def _settle_read(self) -> None:
         for each in self._open:
-            if each.is_read and each.remote is not None:
-                ended_at = each.remote.ended_at or time.time()
-                record = each.record.settled(outcomes=each.outcomes, cost_usd=each.cost_usd, ended_at=ended_at)
+            if each.is_read:
+                ended_at = (each.remote and each.remote.ended_at) or time.time()
+                record = each.record.settled(
+                    outcomes=each.outcomes, cost_usd=each.cost_usd, ended_at=ended_at, reason=each.gone
+                )
                 each.record = self._ledger.keep(record)
+                self._send_at = 0.0  # there is room in the queue
         self._open = [each for each in self._open if each.record.is_open]
 
     def _cancel_all(self) -> None:
@@ -283,7 +318,7 @@ class BatchCrew:
         """A look or a download failed: try again later; or let go of a batch that the API no longer knows."""
         watched_s = time.monotonic() - each.opened_at
         if failure.http_status == 404 and each.record.state == "created" and watched_s > FOUND_WITHIN_S:
-            self._release(each, f"the API does not know it: {failure.message}")
+            self._give_up(each, f"the API does not know it: {failure.message}")
             return
         if failure.http_status != 404:
             self._hear(failure)

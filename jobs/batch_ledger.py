@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -13,11 +13,13 @@ import pyarrow as pa
 from polythink.jobs.batch_book import BatchRecord, Entry
 from polythink.records import SampleKey
 from polythink.storage.archive import Archive
+from polythink.storage.damage import parsed
 from polythink.storage.lease import Lease
 from polythink.storage.rows import utc
 from polythink.storage.schema import BATCHES
 
 FOLDER = "batches"
+_FIX = "bring it back from a copy: it names samples that may be with the API"
 _TOLD = "SELECT number, state FROM batches WHERE job_id = ?"
 _RESULTS = """
     SELECT status, error_type, cost_usd, epoch(finished_at) AS finished_at
@@ -59,13 +61,13 @@ class BatchLedger:
         for record in [each for each in self.open if each.state == "created"]:
             results = self._results(record)
             if len(results) == record.requests:
-                self.keep(
-                    record.settled(
-                        outcomes=Counter(map(_outcome, results)),
-                        cost_usd=sum(result["cost_usd"] or 0.0 for result in results),
-                        ended_at=max(result["finished_at"] for result in results),
-                    )
-                )
+                outcomes, cost_usd = _added_up(results)
+                ended_at = max(result["finished_at"] for result in results)
+                self.keep(record.settled(outcomes=outcomes, cost_usd=cost_usd, ended_at=ended_at))
+
+    def collected(self, record: BatchRecord) -> tuple[Counter[str], float]:
+        """Of a batch's results that are in `attempts`: how many of each outcome, and their cost in USD."""
+        return _added_up(self._results(record))
 
     def _results(self, record: BatchRecord) -> list[dict[str, Any]]:
         """The recorded attempts that the entries of a batch were."""
@@ -75,7 +77,7 @@ class BatchLedger:
             "sample_index": [entry.key.sample_index for entry in record.entries],
             "attempt": [entry.number for entry in record.entries],
         }
-        with self._archive.connect(_RESULTS) as connection:
+        with self._archive.connect(_RESULTS, [self._job_id]) as connection:
             connection.register("entries", pa.table(columns))
             found: list[dict[str, Any]] = connection.sql(_RESULTS, params=[self._job_id]).to_arrow_table().to_pylist()
             return found
@@ -98,8 +100,12 @@ def open_batches(archive: Archive, job_id: str) -> int:
 
 
 def _records(archive: Archive, job_id: str) -> list[BatchRecord]:
-    kept = [archive.store.get(name) for name in archive.store.names(archive.file(job_id, FOLDER))]
-    return [_read(data) for data in kept if data is not None]
+    kept = [(name, archive.store.get(name)) for name in archive.store.names(archive.file(job_id, FOLDER))]
+    return [parsed(archive.store.place(name), data, _read, _FIX) for name, data in kept if data is not None]
+
+
+def _added_up(results: Sequence[Mapping[str, Any]]) -> tuple[Counter[str], float]:
+    return Counter(map(_outcome, results)), sum(result["cost_usd"] or 0.0 for result in results)
 
 
 def _outcome(result: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from itertools import chain, count, islice
 
 from polythink.jobs.prompt import render
 from polythink.jobs.spec import Job
+from polythink.jobs.spec_parts import PythonGrade
 from polythink.records import Arm, Problem
 
 _SHOWN = 10  # differences named before the rest is counted
@@ -43,7 +44,8 @@ def read_otherwise(
         for name in ("answer", "grade")
         if getattr(kept_job, name) != getattr(job, name)
     ]
-    return _shown([*rules, *_problem_differences(kept_problems, problems, kept_arms, is_asked_alike=True)])
+    unread = () if isinstance(job.grade, PythonGrade) else (kept_job.problems.family, job.problems.family)
+    return _shown([*rules, *_problem_differences(kept_problems, problems, kept_arms, unread, is_asked_alike=True)])
 
 
 def new_arms(kept: Sequence[Arm], asked: Sequence[Arm]) -> tuple[Arm, ...]:
@@ -86,18 +88,26 @@ def _arm_differences(kept: Sequence[Arm], asked: Sequence[Arm]) -> list[str]:
 
 
 def _problem_differences(
-    kept: Sequence[Problem], asked: Sequence[Problem], arms: Sequence[Arm], *, is_asked_alike: bool
+    kept: Sequence[Problem],
+    asked: Sequence[Problem],
+    arms: Sequence[Arm],
+    unread: Sequence[str | None] = (),
+    *,
+    is_asked_alike: bool,
 ) -> list[str]:
-    """Problems that are gone or put otherwise, or else those put in the same words that are to be graded otherwise."""
+    """Problems that are gone or put otherwise, or else those put in the same words that are to be graded otherwise.
+
+    The `unread` fields of a row, and the family, say nothing about how a sample is read or graded.
+    """
     now = {problem.problem_id: problem for problem in asked}
-    names = [field.name for field in fields(Problem) if field.name != "ordinal"]
+    names = [field.name for field in fields(Problem) if field.name not in ("ordinal", "family")]
     found = []
     for problem in kept:
         other = now.get(problem.problem_id)
         if other is None:
             found += [] if is_asked_alike else [f"problem {problem.problem_id}: is gone"]
             continue
-        changed = [name for name in names if _kept_form(problem, name) != _kept_form(other, name)]
+        changed = [name for name in names if _kept_form(problem, name, unread) != _kept_form(other, name, unread)]
         if changed and is_asked_alike == _is_asked_alike(problem, other, arms):
             found.append(f"problem {problem.problem_id}: its {' and '.join(changed)} changed")
     return found
@@ -107,6 +117,9 @@ def _is_asked_alike(problem: Problem, other: Problem, arms: Sequence[Arm]) -> bo
     return all(render(arm, problem) == render(arm, other) for arm in arms)
 
 
-def _kept_form(problem: Problem, name: str) -> str:
+def _kept_form(problem: Problem, name: str, unread: Sequence[str | None]) -> str:
     """A field as the archive keeps it: a date in a Parquet row comes back as text."""
-    return json.dumps(getattr(problem, name), sort_keys=True, default=str)
+    value = getattr(problem, name)
+    if isinstance(value, dict):
+        value = {key: each for key, each in value.items() if key not in unread}
+    return json.dumps(value, sort_keys=True, default=str)

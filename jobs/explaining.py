@@ -17,7 +17,8 @@ from polythink.selectors.explain import (
     explain_selector,
     explain_truth,
 )
-from polythink.selectors.stage import check_names, decide, load_poll, truth_curves
+from polythink.selectors.poll import load_poll
+from polythink.selectors.stage import check_names, decide, truth_curves
 from polythink.storage.archive import Archive
 
 
@@ -35,11 +36,16 @@ def explain_job(
         near = get_close_matches(problem_id, work.problems_by_id, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise UnknownProblemError(f"job {work.job_id} has no problem {problem_id!r}{hint}")
-    poll = load_poll(archive, work.job_id, work.job.answer.equivalence_rule())
+    poll = load_poll(archive, work.job_id, work.job.answer.equivalence_rule(), work.job.stopping_rule)
     arms: list[ArmCount] = []
     ballots: list[BallotLines] = []
+    failed: dict[str, str] = {}
     for config in asked:
-        found = decide(archive, work.job_id, poll, config, work.job.seed)
+        try:
+            found = decide(archive, work.job_id, poll, config, work.job.seed)
+        except ValueError as error:  # as `select` takes it: this one selects nothing
+            failed[config.row_name] = str(error)
+            continue
         arms += explain_selector(poll, found)
         ballots += () if problem_id is None else explain_problem(poll, found, problem_id)
     judge = work.job.answer.equivalence_judge
@@ -51,4 +57,5 @@ def explain_job(
         arms=tuple(arms),
         curves=explain_truth(truth_curves(poll, work.job.seed)),
         ballots=tuple(ballots),
+        failed=failed,
     )

@@ -25,9 +25,9 @@ PER_SAMPLE = (
     "cost_usd",
     *NUMBERS,
 )
-OURS = ("question_id", "question", "gold", "arm", "model", "samples", *PER_SAMPLE)
+OURS = ("question_id", "question", "gold", "family", "arm", "model", "samples", *PER_SAMPLE)
 ONLY_ARM = "imported"  # the arm of rows that name neither arm nor model
-_ASKED_FOR = frozenset({"samples"})  # taken only where a mapping names it
+_ASKED_FOR = frozenset({"samples", "family"})  # taken only where a mapping names it
 _VERDICTS = {"true": True, "1": True, "false": False, "0": False}
 _ARM_CHARACTERS = re.compile(r"[^A-Za-z0-9._:/-]+")
 _ARM_LENGTH = 80
@@ -75,6 +75,7 @@ class ForeignProblem:
     problem_id: str
     question: str | None
     gold: str | None
+    family: str | None
     common: dict[str, Any]
 
 
@@ -98,9 +99,9 @@ def read_foreign(rows: Iterable[tuple[str, Row | BadRow]], names: Mapping[str, s
     """The samples in rows given with the file each is from.
 
     `names` gives our field's name in the rows, a dotted path included, empty for none; every other of OURS bears its
-    own name, `samples` excepted. A list in a field of a sample makes as many samples of its row; `samples` makes the
-    row stand for so many, of which `correct` are right. Samples without an index take the lowest that are free, in
-    file order. Of two samples of the same problem, arm and index the first is kept.
+    own name, `samples` and `family` excepted. A list in a field of a sample makes as many samples of its row; `samples`
+    makes the row stand for so many, of which `correct` are right. Samples without an index take the lowest that are
+    free, in file order. Of two samples of the same problem, arm and index the first is kept.
     """
     return _Reading(names).read(rows)
 
@@ -154,7 +155,7 @@ class _Reading:
     def _add_problem(
         self, file: str, line: int, problem_id: str, values: Mapping[str, Any], extra: dict[str, Any]
     ) -> None:
-        told = {name: as_text(values.get(name)) for name in ("question", "gold")}
+        told = {name: as_text(values.get(name)) for name in ("question", "gold", "family")}
         kept = self._found.problems.get(problem_id)
         if kept is None:
             self._found.problems[problem_id] = ForeignProblem(problem_id=problem_id, common=extra, **told)

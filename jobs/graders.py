@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from polythink.jobs.functions import loadable
 from polythink.jobs.spec_parts import PythonGrade
-from polythink.jobs.workload import Workload, grade_function
+from polythink.jobs.workload import Workload
 from polythink.selectors.grading import Grader
 from polythink.selectors.sandbox import SandboxLimits
 from polythink.storage.archive import Archive
@@ -22,7 +23,7 @@ def job_grader(archive: Archive, work: Workload) -> Iterator[Grader]:
         return
     limits = SandboxLimits(seconds=grade.timeout_s)
     with (
-        grade_function(archive, work, grade) as function,
+        loadable(archive, work.job_id, grade.python) as function,
         Grader(rule, mode="function", function=function, limits=limits) as grader,
     ):
         yield grader

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 
 from polythink.jobs.arms import expand
-from polythink.jobs.judging_job import judging_job
-from polythink.jobs.prompt import render
+from polythink.jobs.judging_job import judging_job, less
+from polythink.jobs.prompt import question
+from polythink.jobs.spec_parts import Cap
 from polythink.jobs.workload import Workload, put, recall
-from polythink.records import Arm, Problem
+from polythink.records import Problem
 from polythink.selectors.classes import answer_classes
 from polythink.selectors.judging import Ask, Asking, judging_job_id
+from polythink.selectors.poll import job_ballots
 from polythink.selectors.registry import SelectorConfig
 from polythink.selectors.samples import load_samples
-from polythink.selectors.stage import job_ballots
 from polythink.selectors.verdicts import judged
 from polythink.selectors.votes import Ballot
 from polythink.storage.archive import Archive
@@ -26,10 +26,11 @@ _TEXTS = """
     FROM traces JOIN needed USING (problem_id, arm_id, sample_index) WHERE job_id = ?
 """
 _SPENT = """
-    SELECT coalesce(sum(cost_usd), 0.0) + coalesce(sum(reserved_usd), 0.0) AS usd FROM attempts JOIN jobs USING (job_id)
+    SELECT coalesce(sum(cost_usd), 0.0) + coalesce(sum(reserved_usd), 0.0) AS usd,
+        coalesce(sum(if(reserved_usd IS NULL, output_tokens, max_tokens)), 0)::BIGINT AS tokens
+    FROM attempts JOIN jobs USING (job_id) JOIN arms USING (job_id, arm_id)
     WHERE (job_id = $1 OR parent_job_id = $1) AND job_id <> $2
 """
-_QUESTIONS = ("question", "problem", "prompt")  # of an imported problem, whose template is not known
 _Key = tuple[str, str, int]  # problem, arm, sample_index
 
 
@@ -65,18 +66,18 @@ def grown(archive: Archive, work: Workload, config: Asking, prompts: Iterable[tu
             fields = {"prompt": prompt}
             problems.append(Problem(problem_id=problem_id, gold=None, fields=fields, ordinal=len(problems)))
     votes = max(config.settings["votes"], kept.job.samples if kept else 0)
-    job = judging_job(work.job, work.job_id, config, votes=votes, left_usd=_left_usd(archive, work, job_id))
+    job = judging_job(work.job, work.job_id, config, votes=votes, cap=_left(archive, work, job_id))
     derived = Workload(job_id=job_id, job=job, arms=expand(job), problems=tuple(problems))
     put(archive, derived, parent_job_id=work.job_id, selector=config.row_name)
     return derived
 
 
-def _left_usd(archive: Archive, work: Workload, job_id: str) -> float | None:
+def _left(archive: Archive, work: Workload, job_id: str) -> Cap | None:
     """What the judged job's cap leaves for this judge: less the samples, and its other judges."""
     if work.job.cap is None:
         return None
-    spent: float = archive.sql(_SPENT, [work.job_id, job_id]).to_pylist()[0]["usd"]
-    return work.job.cap.usd - spent
+    (spent,) = archive.sql(_SPENT, [work.job_id, job_id]).to_pylist()
+    return less(work.job.cap, usd=spent["usd"], output_tokens=spent["tokens"])
 
 
 def _prompts(
@@ -90,9 +91,8 @@ def _prompts(
     texts = _texts(archive, work.job_id, sorted(needed))
     for problem_id, arm_id, ask in wanted:
         problem, arm = problems[problem_id], arms[arm_id]
-        question = question_of(arm, problem)
         shown = {index: texts[problem_id, arm_id, index] for index in ask.shown}
-        yield f"{arm_id}|{problem_id}|{ask.ask_id}", judge.prompt(ask, question, shown)
+        yield f"{arm_id}|{problem_id}|{ask.ask_id}", judge.prompt(ask, question(arm, problem), shown)
 
 
 def _texts(archive: Archive, job_id: str, needed: Sequence[_Key]) -> dict[_Key, str]:
@@ -104,13 +104,3 @@ def _texts(archive: Archive, job_id: str, needed: Sequence[_Key]) -> dict[_Key, 
         )
         rows = connection.execute(_TEXTS, [job_id]).fetchall()
     return {(p, a, i): f"{text or ''}\n\nFinal answer: {answer}".strip() for p, a, i, text, answer in rows}
-
-
-def question_of(arm: Arm, problem: Problem) -> str:
-    """What the arm's samples were asked."""
-    if arm.template:
-        return render(arm, problem)[1]
-    for name in _QUESTIONS:
-        if problem.fields.get(name):
-            return str(problem.fields[name])
-    return json.dumps(problem.fields, ensure_ascii=False, default=str)

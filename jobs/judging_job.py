@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from polythink.jobs.arms import place_arms
 from polythink.jobs.spec import Job
 from polythink.jobs.spec_checks import check_arms, check_endpoints
+from polythink.jobs.spec_parts import Cap
 from polythink.jobs.spec_salvage import Unusable
 from polythink.selectors.judge_prompts import SYSTEM, VERDICT_PATTERN
 from polythink.selectors.judging import Asking, judging_job_id
@@ -18,10 +19,25 @@ ARM_ID = "judge"
 _MOST_OF_NAME = 24  # characters of the judged job's name
 _SHARED = {"endpoint", "lane", "concurrency", "workers", "retries", "timeout_s", "seed"}
 _NOTHING_LEFT_USD = 1e-9  # a cap must be above 0, and no request costs as little
+_NOTHING_LEFT_TOKENS = 1
 
 
-def judging_job(job: Job, job_id: str, config: Asking, *, votes: int, left_usd: float | None) -> Job:
-    """The job that asks this judge of that job, `votes` times each prompt, for at most `left_usd`.
+def less(cap: Cap, *, usd: float, output_tokens: int) -> Cap:
+    """What is left of a cap.
+
+    >>> less(Cap(usd=2.0, output_tokens=100), usd=0.5, output_tokens=40).output_tokens
+    60
+    """
+    tokens = cap.output_tokens
+    left = {
+        "usd": max(cap.usd - usd, _NOTHING_LEFT_USD),
+        "output_tokens": None if tokens is None else max(tokens - output_tokens, _NOTHING_LEFT_TOKENS),
+    }
+    return cap.model_copy(update=left)
+
+
+def judging_job(job: Job, job_id: str, config: Asking, *, votes: int, cap: Cap | None) -> Job:
+    """The job that asks this judge of that job, `votes` times each prompt, under a `cap`.
 
     Raises ValueError if the judge's model, reasoning, max_tokens or endpoint make no arm.
     """
@@ -37,7 +53,7 @@ def judging_job(job: Job, job_id: str, config: Asking, *, votes: int, left_usd: 
         "max_tokens": asked["max_tokens"],
         "answer": {"extract": {"regex": VERDICT_PATTERN}, "equivalence": "string"},
         "grade": "none",
-        "cap": None if left_usd is None else {"usd": max(left_usd, _NOTHING_LEFT_USD), "deadline": _deadline(job)},
+        "cap": cap and cap.model_dump(mode="json"),
     }
     try:
         return Job.model_validate(fields)
@@ -47,14 +63,10 @@ def judging_job(job: Job, job_id: str, config: Asking, *, votes: int, left_usd: 
         raise ValueError(f"{config.name}.{place[-1]}: found {first['input']!r}; wanted {first['msg']}") from error
 
 
-def _deadline(job: Job) -> str | None:
-    return job.cap.deadline.isoformat() if job.cap and job.cap.deadline else None
-
-
 def wrong_with_judge(job: Job, config: Asking) -> Iterator[str]:
     """What a judge's model, reasoning or endpoint cannot be, as an arm's could not."""
     try:
-        derived = judging_job(job, "", config, votes=1, left_usd=job.cap.usd if job.cap else None)
+        derived = judging_job(job, "", config, votes=1, cap=job.cap)
     except ValueError as error:
         yield str(error)
         return

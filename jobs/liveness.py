@@ -108,4 +108,4 @@ def seconds_left(*, done_before: int, state: JobState) -> float | None:
     60.0
     """
     done, seconds = state.done - done_before, state.updated_at - state.started_at
-    return (state.total - state.done) * seconds / done if done > 0 and seconds > 0 else None
+    return (state.wanted - state.done) * seconds / done if done > 0 and seconds > 0 else None

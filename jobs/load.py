@@ -15,6 +15,7 @@ from jinja2 import TemplateError, TemplateSyntaxError, UndefinedError
 
 from polythink.errors import SandboxError, SpecError, SpecIssue
 from polythink.jobs.arms import place_arms
+from polythink.jobs.functions import placed, selector_functions
 from polythink.jobs.judging_job import wrong_with_judge
 from polythink.jobs.overrides import merged, redirected
 from polythink.jobs.problem_list import PlacedRow, RowIssues, find_files, read_problems
@@ -49,6 +50,12 @@ class LoadedJob:
     problems: tuple[Problem, ...]
     grade_function: str | None  # file or module, colon, function; files by their absolute path
     digest: str  # of the job with its overrides and of all problems
+
+    @property
+    def functions(self) -> list[str]:
+        """Every Python function that the job names, as `grade_function`."""
+        graded = [self.grade_function] if self.grade_function is not None else []
+        return [*graded, *selector_functions(self.job.select, self.base_dir)]
 
     @property
     def total(self) -> int:
@@ -121,6 +128,7 @@ class _Checks:
         yield from check_select(self._job)
         yield from self._check_judges()
         yield from self._check_grade()
+        yield from self._check_scored()
         if not self._unusable.covers(("problems", "path")):
             yield from self._check_problems()
         yield from self._check_templates()
@@ -140,13 +148,18 @@ class _Checks:
 
     def _check_grade(self) -> Iterator[Finding]:
         function = _grade_function(self._job, self._base_dir)
-        if function is None or not isinstance(self._job.grade, PythonGrade):
-            return
-        try:
-            check_function(function)
-        except SandboxError as error:
-            found = show(self._job.grade.python)
-            yield Finding(loc=("grade", "python"), found=found, wanted=f"a function that can be loaded ({error})")
+        if function is not None and isinstance(self._job.grade, PythonGrade):
+            yield from _unloadable(("grade", "python"), self._job.grade.python, function)
+
+    def _check_scored(self) -> Iterator[Finding]:
+        """The functions of selectors must load as the grading function must."""
+        for index, value in enumerate(self._job.select):
+            try:
+                functions = selector_functions([value], self._base_dir)
+            except ValueError:
+                continue  # `check_select` has told of it
+            for function in functions:
+                yield from _unloadable(("select", index), value, function)
 
     def _check_judges(self) -> Iterator[Finding]:
         if (judge := self._job.answer.equivalence_judge) is not None:
@@ -186,6 +199,13 @@ class _Checks:
         return frozenset(self._job.problems.fields) | lost
 
 
+def _unloadable(loc: Loc, written: object, function: str) -> Iterator[Finding]:
+    try:
+        check_function(function)
+    except SandboxError as error:
+        yield Finding(loc=loc, found=show(written), wanted=f"a function that can be loaded ({error})")
+
+
 def _parses(template: str) -> bool:
     try:
         named_fields(template)
@@ -218,10 +238,7 @@ def _unrendered(loc: Loc, template: str, rows: list[PlacedRow], aliases: frozens
 
 def _grade_function(job: Job, base_dir: Path) -> str | None:
     """The reference with its file, if it names one, by an absolute path."""
-    if not isinstance(job.grade, PythonGrade):
-        return None
-    place, colon, name = job.grade.python.rpartition(":")
-    return f"{(base_dir / place).resolve()}:{name}" if colon and place.endswith(".py") else job.grade.python
+    return placed(job.grade.python, base_dir) if isinstance(job.grade, PythonGrade) else None
 
 
 def _digest(job: Job, problems: tuple[Problem, ...]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from polythink.jobs.control import Control
 from polythink.jobs.judging_job import wrong_with_judge
 from polythink.jobs.run import run_judges
 from polythink.jobs.sampling import Watch
-from polythink.jobs.selection import chosen, select
+from polythink.jobs.selection import chosen, notes, select
 from polythink.jobs.workload import Workload
 from polythink.storage.archive import Archive
 from polythink.storage.state import JobState
@@ -25,7 +25,8 @@ class Picked:
     samples: int  # looked at
     selections: int  # rows over all selectors
     curve_points: int  # rows over all selectors, pass and all
-    unjudged: int  # forms of answers that stand alone, for want of a verdict on which are the same
+    failed: Mapping[str, str]  # why a selector has no rows, by its name
+    notes: tuple[str, ...]  # what is to be said of it: that, what else went wrong, and what waits for a judge
     broken_off: JobState | None  # the judging that could not be finished, with its reason; None if all was heard
 
 
@@ -61,6 +62,7 @@ def pick(
         samples=done.samples,
         selections=done.selections,
         curve_points=done.curve_points,
-        unjudged=done.unjudged,
+        failed=done.failed,
+        notes=notes(done, work.job_id),
         broken_off=broken_off,
     )

@@ -44,6 +44,13 @@ class Prefixes:
         self._groups[group] = _Group(deque(ordinals))
         self._get_in_line(group)
 
+    def add(self, number: int, ordinals: Iterable[int]) -> None:
+        """More samples of a group."""
+        group = self._groups[number]
+        group.waiting.extend(ordinals)
+        if group.leader is None:
+            self._get_in_line(number)
+
     def waiting_since(self) -> float | None:
         """When the group that may be drawn from was last drawn from; None if there is none."""
         return self._groups[self._line[0]].sent_at if self._line else None

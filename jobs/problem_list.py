@@ -151,7 +151,8 @@ class _Reading:
             self._add("id again", "id", file, line, found, "an id that is unique within the job")
             return None
         gold = as_text(fields.get(self._spec.gold or GOLD_FIELD))
-        return Problem(problem_id=problem_id, gold=gold, fields=fields, ordinal=len(self._first))
+        family = as_text(fields.get(self._spec.family)) if self._spec.family else None
+        return Problem(problem_id=problem_id, gold=gold, fields=fields, ordinal=len(self._first), family=family)
 
     def _add(self, kind: str, key: str, file: str, line: int | None, found: str, wanted: str) -> None:
         self._wrong[kind].add(path=f"problems.{key}", file=file, line=line, found=found, wanted=wanted)
@@ -161,6 +162,7 @@ def _named(spec: Problems) -> dict[Loc, str]:
     """The fields of rows that a job names, by the place where it does."""
     named: dict[Loc, str] = {("problems", "fields", ours): theirs for ours, theirs in spec.fields.items()}
     named |= {("problems", "gold"): spec.gold} if spec.gold else {}
+    named |= {("problems", "family"): spec.family} if spec.family else {}
     return named | ({("problems", "id"): spec.id} if spec.id else {})
 
 

@@ -11,6 +11,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from polythink.records import Arm, Problem
 
+_QUESTIONS = ("question", "problem", "prompt")  # fields of an imported problem
+
 
 def render(arm: Arm, problem: Problem) -> tuple[str | None, str]:
     """System prompt and user prompt of a sample.
@@ -19,6 +21,20 @@ def render(arm: Arm, problem: Problem) -> tuple[str | None, str]:
     """
     system = None if arm.system is None else render_template(arm.system, problem.fields)
     return system, render_template(arm.template, problem.fields)
+
+
+def question(arm: Arm, problem: Problem) -> str:
+    """The user prompt of a sample; of an imported one, whose template is not known, what its row asks.
+
+    Raises jinja2.TemplateError, as `render` does.
+    """
+    if arm.template:
+        return render(arm, problem)[1]
+    for name in _QUESTIONS:
+        if problem.fields.get(name):
+            return str(problem.fields[name])
+    shown = {name: value for name, value in problem.fields.items() if name != "gold"}
+    return json.dumps(shown, ensure_ascii=False, default=str)
 
 
 def render_template(template: str, fields: dict[str, Any]) -> str:

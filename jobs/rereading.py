@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 from polythink.errors import ArchiveError, JobChangedError
 from polythink.jobs.graders import job_grader
 from polythink.jobs.load import LoadedJob
-from polythink.jobs.selection import select_anew
+from polythink.jobs.selection import notes, select_anew
 from polythink.jobs.workload import Workload, overwrite, preview
 from polythink.selectors.grading import FinishedText, Grader, read_and_grade
+from polythink.selectors.rewards import forget_scores
 from polythink.storage import schema
 from polythink.storage.archive import Archive
 
@@ -30,7 +31,7 @@ class Reread:
     job_id: str
     samples: int  # read
     changed: int  # of these, with another outcome, answer, verdict or score than before
-    unjudged: int  # forms of answers that stand alone until `select` has asked which are the same
+    notes: tuple[str, ...]  # what went wrong with selectors, and what still waits for a judge
 
 
 def reread(archive: Archive, loaded: LoadedJob) -> Reread:
@@ -53,10 +54,11 @@ def reread(archive: Archive, loaded: LoadedJob) -> Reread:
             with job_grader(archive, work) as grader:
                 parts = archive.parts(schema.TRACES.name, job_id)
                 counts = [_part_anew(archive, work, grader, part) for part in parts]
+            forget_scores(archive, job_id)
             archive.remove(job_id, _MARK)
-            unjudged = select_anew(archive, work).unjudged
+            selected = select_anew(archive, work, prepares=True)
     samples, changed = sum(n for n, _ in counts), sum(n for _, n in counts)
-    return Reread(job_id=job_id, samples=samples, changed=changed, unjudged=unjudged)
+    return Reread(job_id=job_id, samples=samples, changed=changed, notes=notes(selected, job_id))
 
 
 def check_read_alike(archive: Archive, job_id: str) -> None:

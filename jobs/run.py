@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from polythink.errors import JobChangedError, LeaseLostError, PolythinkError
+from polythink.jobs.adaptive import Adaptive
 from polythink.jobs.batch_crew import BatchCrew
 from polythink.jobs.batch_ledger import BatchLedger
 from polythink.jobs.cluster import cluster, default_workers
@@ -36,9 +37,10 @@ from polythink.jobs.requests import Requests, endpoints
 from polythink.jobs.rereading import check_read_alike
 from polythink.jobs.sameness_rounds import sameness_rounds
 from polythink.jobs.sampling import OUTAGE_S, PATIENCE_S, Sampling, Watch
-from polythink.jobs.selection import select_anew
+from polythink.jobs.selection import notes, select_anew
 from polythink.jobs.spec import Job
-from polythink.jobs.standing import Standing, standing
+from polythink.jobs.standing import Standing, kept_answers, standing, with_spared
+from polythink.jobs.waves import Waves
 from polythink.jobs.workload import Workload
 from polythink.selectors.registry import SelectorConfig, parse_selector
 from polythink.storage import landing
@@ -167,17 +169,20 @@ class _Run:
             BatchLedger(self.archive, self.work.job_id, self.lease).catch_up()
         only = None if self.pilot is None else self._pilot_ordinals(self.pilot)
         where = standing(self.archive, self.work, replace(started, warnings=warnings), only)
-        if where.scheduler.is_finished:
-            where.state = replace(where.state, status="done", reason=None)
-        else:
-            self.tell(where.state)
-            self._sample(where)
-        if where.state.status == "done" and where.state.done < where.state.total:
+        with ExitStack() as session:
+            adaptive = session.enter_context(self._adaptive(where)) if where.scheduler.comes_in_waves else None
+            if where.scheduler.is_finished:
+                where.state = replace(with_spared(where.state, where.scheduler), status="done", reason=None)
+            else:
+                self.tell(where.state)
+                self._sample(where, adaptive)
+        if where.state.status == "done" and where.state.done < where.state.wanted:
             where.state = replace(where.state, status="stopped", reason="the pilot is in; resume the job to go on")
         if where.state.status == "done":
             where.state = self._judge(where.state)
-        select_anew(self.archive, self.work)
-        return replace(where.state, updated_at=time.time())
+        selected = select_anew(self.archive, self.work, prepares=where.state.status == "done")
+        said = notes(selected, self.work.job_id)
+        return replace(where.state, warnings=where.state.warnings + said, updated_at=time.time())
 
     def _pilot_ordinals(self, wanted: int) -> Ordinals:
         job = self.work.job
@@ -211,7 +216,18 @@ class _Run:
             warnings.append(landing.damage(self.archive, ref, segment))
         return tuple(filter(None, warnings))
 
-    def _sample(self, where: Standing) -> None:
+    @contextmanager
+    def _adaptive(self, where: Standing) -> Iterator[Adaptive]:
+        """The job's waves, as far as what is kept carries them."""
+        stop = self.work.job.stopping_rule
+        assert stop is not None
+        waves = Waves(stop, where.scheduler.grid)
+        rule, kept = self.work.job.answer.rule(), kept_answers(self.archive, self.work)
+        with Adaptive(waves, where.scheduler, rule, kept) as adaptive:
+            adaptive.begin()
+            yield adaptive
+
+    def _sample(self, where: Standing, adaptive: Adaptive | None) -> None:
         keeper = Keeper(self.archive, self.work.job_id, self.reader, self.lease)
         requests = Requests(self.work)
         where.scheduler.cache(requests.is_cached)
@@ -227,6 +243,7 @@ class _Run:
                     patience_s=self.patience_s,
                     outage_s=self.outage_s,
                     deadline_at=self.work.job.cap.deadline_at if self.work.job.cap else None,
+                    adaptive=adaptive,
                 ).work()
         finally:
             keeper.close()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from polythink.jobs.judging import grown, question_of
+from polythink.jobs.judging import grown
+from polythink.jobs.prompt import question
 from polythink.jobs.workload import Workload
 from polythink.selectors.classes import judged_partitions, string_forms
 from polythink.selectors.sameness import EquivalenceJudge, Pair, ask_id, same_prompt
@@ -29,5 +30,5 @@ def _prompts(work: Workload, wanted: Mapping[str, tuple[Pair, ...]]) -> Iterator
     """The derived job's problem id and prompt of each pair. Arms share classes: the question is the first one's."""
     problems = work.problems_by_id
     for problem_id, pairs in wanted.items():
-        question = question_of(work.arms[0], problems[problem_id])
-        yield from ((f"{problem_id}|{ask_id(pair)}", same_prompt(pair, question)) for pair in pairs)
+        asked = question(work.arms[0], problems[problem_id])
+        yield from ((f"{problem_id}|{ask_id(pair)}", same_prompt(pair, asked)) for pair in pairs)

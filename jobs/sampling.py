@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from polythink.jobs.adaptive import Adaptive
 from polythink.jobs.control import Control
 from polythink.jobs.crew import APART, Loss, News
 from polythink.jobs.intents import intent_of
@@ -14,10 +15,10 @@ from polythink.jobs.keeper import Keeper
 from polythink.jobs.origin import is_simulated, mixture, set_apart
 from polythink.jobs.requests import Requests
 from polythink.jobs.scheduler import Due
-from polythink.jobs.standing import Standing
+from polythink.jobs.standing import Standing, with_spared
 from polythink.jobs.suspects import died, lost
 from polythink.records import Attempt, Intent, SampleKey
-from polythink.storage.state import ArmProgress, JobState, Status
+from polythink.storage.state import JobState, Status
 from polythink.workers.tasks import Result, Task
 
 Watch = Callable[[JobState], None]
@@ -68,8 +69,10 @@ class Sampling:
         patience_s: float = PATIENCE_S,
         outage_s: float = OUTAGE_S,
         deadline_at: float | None = None,
+        adaptive: Adaptive | None = None,
     ) -> None:
         self._standing = standing
+        self._adaptive = adaptive
         self._scheduler = standing.scheduler
         self._purse = standing.purse
         self._tokens = standing.tokens
@@ -94,6 +97,8 @@ class Sampling:
         """Run to the end. Raises ArchiveError or ClusterError where the run cannot go on."""
         while not self._scheduler.is_finished and not (self._ending and self._scheduler.out == 0):
             self._heed_control()
+            if self._adaptive is not None:
+                self._adaptive.advance()
             self._keep_and_send(self._draw() if self._ending is None else [])
             self._take_in()
             self._keeper.roll()
@@ -124,6 +129,8 @@ class Sampling:
         """What is due and affordable, by pool."""
         if not (self._crew.has_ledger or self._keeper.is_prompt):
             return []  # what is drawn must become durable before it is sent
+        if self._crew.has_ledger and self._adaptive is not None and self._adaptive.is_looking:
+            return []  # a batch takes the whole wave: what comes a moment later would wait for its end
         now = time.monotonic()
         is_short = False
         drawn: list[tuple[str, list[Task]]] = []
@@ -237,7 +244,9 @@ class Sampling:
         cost = attempt.cost_usd or 0.0
         tokens = attempt.usage.output_tokens
         worst = self._requests.worst_case_usd(attempt.key)
-        if failure is not None and attempt.message_id is not None:  # a cut stream, whose true cost is not known
+        if attempt.status == "lost":  # its worst case stays set aside, on record
+            result = replace(result, attempt=replace(attempt, reserved_usd=worst))
+        elif failure is not None and attempt.message_id is not None:  # a cut stream, whose true cost is not known
             result = replace(result, attempt=replace(attempt, reserved_usd=max(0.0, worst - cost)))
             self._purse.settle(reserved=cost, actual=cost)
             self._tokens.settle(reserved=tokens, actual=tokens)
@@ -306,7 +315,9 @@ class Sampling:
         arm_id, arms = attempt.key.arm_id, state.arms
         if attempt.is_final:
             arm = arms[arm_id]
-            arms = {**arms, arm_id: ArmProgress(done=arm.done + 1, total=arm.total)}
+            arms = {**arms, arm_id: replace(arm, done=arm.done + 1)}
+            if self._adaptive is not None:
+                self._adaptive.heard(attempt)
         self._standing.state = replace(
             state,
             done=state.done + attempt.is_final,
@@ -318,7 +329,7 @@ class Sampling:
 
     def _snapshot(self) -> JobState:
         return replace(
-            self._standing.state,
+            with_spared(self._standing.state, self._scheduler),
             in_flight=self._scheduler.out,
             spent_usd=self._purse.settled,
             updated_at=time.time(),

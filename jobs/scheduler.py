@@ -4,6 +4,8 @@ owed -> out -> done
          |  -> waiting -> out ...        a failure that may pass
          |  -> done (failed)             a failure that will not, or the last strike
          |  -> suspect -> out ...        its worker died: it goes apart from all others (suspects.py)
+
+Where samples come in waves (waves.py), none is owed before it is released; one that is spared is done without a trace.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import heapq
 import math
 import random
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from operator import itemgetter
@@ -36,17 +39,25 @@ class Scheduler:
     """The state of every unfinished sample of a run."""
 
     def __init__(
-        self, grid: Grid, done: DoneSet, *, earlier_attempts: Mapping[int, int], max_strikes: int, seed: int
+        self,
+        grid: Grid,
+        done: DoneSet,
+        *,
+        earlier_attempts: Mapping[int, int],
+        max_strikes: int,
+        seed: int,
+        in_waves: bool = False,
     ) -> None:
+        """`in_waves`: nothing is owed until it is released."""
         self.grid = grid
         self.done = done
-        arms = len(grid.arm_ids)
+        self.spared = dict.fromkeys(grid.arm_ids, 0)  # samples of each arm that are not wanted
+        self._released = [0] * grid.prompts if in_waves else None  # samples of each problem in each arm
+        self._lines = {arm_id: _Line(self._is_taken) for arm_id in grid.arm_ids if in_waves}
         self._is_cached: Callable[[SampleKey], bool] = lambda key: False
         self._out: set[int] = set()
         self._queues = {
-            arm_id: _Queue(
-                (ordinal for ordinal in done.missing(n, arms) if ordinal not in self._out), self._group, grid.prompts
-            )
+            arm_id: _Queue(self._lines.get(arm_id) or self._missing(n), self._group, grid.prompts)
             for n, arm_id in enumerate(grid.arm_ids)
         }
         self._suspects = Suspects()
@@ -58,6 +69,10 @@ class Scheduler:
     @property
     def is_finished(self) -> bool:
         return len(self.done) == len(self.grid)
+
+    @property
+    def comes_in_waves(self) -> bool:
+        return self._released is not None
 
     @property
     def out(self) -> int:
@@ -73,6 +88,31 @@ class Scheduler:
         self._out.add(ordinal)
         return Due(ordinal, self._attempts.get(ordinal, 0) + 1, role)
 
+    def release(self, ordinals: Iterable[int]) -> None:
+        """Samples that are owed from now on, where they come in waves."""
+        assert self._released is not None
+        for ordinal in ordinals:
+            index, prompt = divmod(ordinal, self.grid.prompts)
+            self._released[prompt] = index + 1
+            if self._is_taken(ordinal):
+                continue
+            if prompt in (prefixes := self._queue(ordinal).prefixes):
+                prefixes.add(prompt, [ordinal])
+            else:
+                self._lines[self.grid.arm_id(ordinal)].add(ordinal)
+
+    def spare(self, ordinals: Iterable[int]) -> None:
+        """Samples that are not wanted. One that is out already, from an earlier run, is taken in all the same."""
+        for ordinal in ordinals:
+            if ordinal not in self._out and self.done.add(ordinal):
+                self.spared[self.grid.arm_id(ordinal)] += 1
+
+    def _missing(self, arm: int) -> Iterator[int]:
+        return (each for each in self.done.missing(arm, len(self.grid.arm_ids)) if each not in self._out)
+
+    def _is_taken(self, ordinal: int) -> bool:
+        return ordinal in self.done or ordinal in self._out
+
     def cache(self, is_cached: Callable[[SampleKey], bool]) -> None:
         """Say of which samples the API caches the prompt; before any is drawn. They then go problem by problem."""
         self._is_cached = is_cached
@@ -87,8 +127,9 @@ class Scheduler:
         """The samples to send of the prompt of one of them, if it is cached for them."""
         if not self._is_cached(self.grid.key(ordinal)):
             return []
-        same = range(ordinal % self.grid.prompts, len(self.grid), self.grid.prompts)
-        owed = [each for each in same if each not in self.done and each not in self._out]
+        prompt = ordinal % self.grid.prompts
+        most = len(self.grid) if self._released is None else self._released[prompt] * self.grid.prompts
+        owed = [each for each in range(prompt, most, self.grid.prompts) if not self._is_taken(each)]
         return owed if len(owed) > 1 else []
 
     def hold(self, key: SampleKey, number: int) -> bool:
@@ -187,6 +228,23 @@ class Scheduler:
         return backoff_s(self._strikes.get(ordinal, 0) + 1, self._rng)
 
 
+class _Line(Iterator[int]):
+    """Released samples, each once. It may go on after it came to an end."""
+
+    def __init__(self, is_taken: Callable[[int], bool]) -> None:
+        self._waiting: deque[int] = deque()
+        self._is_taken = is_taken
+
+    def add(self, ordinal: int) -> None:
+        self._waiting.append(ordinal)
+
+    def __next__(self) -> int:
+        while self._waiting:
+            if not self._is_taken(ordinal := self._waiting.popleft()):
+                return ordinal
+        raise StopIteration
+
+
 class _Queue:
     """The samples of one arm that are to be sent."""
 
@@ -199,12 +257,10 @@ class _Queue:
         self._group = group
         self._prompts = prompts
         self._first: int | None = None
-        self._is_begun = False
 
     def turn(self, now: float) -> tuple[int, float] | None:
         """The lower, the sooner it is this arm's turn; None if nothing is due."""
-        if not self._is_begun:  # only now, for samples may be held until the first is drawn
-            self._is_begun = True
+        if self._first is None:  # only now, for samples may be held until the first is drawn
             self._advance()
         if self._returned or (self.waiting and self.waiting[0][0] <= now):
             return 0, -math.inf

@@ -21,6 +21,9 @@ from polythink.jobs.spec_parts import (
     Prompt,
     Text,
 )
+from polythink.jobs.spec_stop import Stop
+from polythink.selectors.greedy import Greedy
+from polythink.selectors.stopping import StoppingRule
 
 
 def are_named_endpoints(value: Any) -> TypeGuard[dict[str, Any]]:
@@ -63,6 +66,11 @@ class Job(Model):
     prompt: Prompt = Field(default_factory=Prompt, description="what is sent for each")
     arms: Arms = Field(description="list of sampling configurations, or {grid: {model: [...], reasoning: [...]}}")
     samples: Count = Field(default=1, description="samples per problem and arm")
+    stop: Stop | None = Field(
+        default=None,
+        description="stop a problem's samples early: {beta: 0.95}, {dirichlet: 0.95}, {window: 4} or {greedy: 0.5}; "
+        "null: every problem gets all samples",
+    )
     max_tokens: MaxTokens = Field(
         default="auto",
         description="ceiling on thinking and answer together; auto: budget + 4096, 32000 for effort and adaptive, "
@@ -99,6 +107,11 @@ class Job(Model):
         default=1800.0, description="seconds one request may take"
     )
     seed: Annotated[int, Field(strict=True)] = Field(default=0, description="of every random choice polythink makes")
+
+    @property
+    def stopping_rule(self) -> StoppingRule | Greedy | None:
+        """When a problem has samples enough; None where each gets all."""
+        return None if self.stop is None else self.stop.rule()
 
     @property
     def most_in_flight(self) -> int | None:

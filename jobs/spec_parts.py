@@ -78,6 +78,11 @@ class Problems(Model):
     gold: Text | None = Field(
         default=None, description="field with the reference answer; null: gold, if the rows have it"
     )
+    family: Text | None = Field(
+        default=None,
+        description="field whose value problems have in common that stand or fall together, as variants of one "
+        "template or questions on one passage: bands draw whole families; null: each is one of its own",
+    )
     fields: dict[Text, Text] = Field(
         default_factory=dict, description="further names for fields of the rows, as ours: theirs"
     )
@@ -390,7 +395,7 @@ class Cap(Model):
 
     usd: Usd = Field(description="settled cost plus the worst case of everything in flight stays at or below this")
     output_tokens: Count | None = Field(
-        default=None, description="the same for output tokens, thinking included; judges apart; null: no such cap"
+        default=None, description="the same for output tokens, thinking and judges included; null: no such cap"
     )
     deadline: Annotated[datetime, Field(strict=False)] | None = Field(
         default=None,

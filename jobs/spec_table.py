@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from polythink.jobs import spec_parts as parts
+from polythink.jobs import spec_stop as stop
 from polythink.jobs.spec import Job
 
 _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
@@ -19,6 +20,10 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("arms.grid.", parts.ArmAxes),
     ("reasoning.", parts.BudgetTokens),
     ("reasoning.", parts.EffortLevel),
+    ("stop.", stop.BetaStop),
+    ("stop.", stop.DirichletStop),
+    ("stop.", stop.WindowStop),
+    ("stop.", stop.GreedyStop),
     ("answer.", parts.Answer),
     ("answer.extract.", parts.RegexExtract),
     ("answer.extract.", parts.JsonExtract),
@@ -33,7 +38,7 @@ _SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
 
 def field_table() -> str:
     """One line per field: where it is said, its default, what it means."""
-    return "\n".join(["| field | default | meaning |", "|---|---|---|", *_rows()])
+    return "\n".join(["| field | default | meaning |", "|---|---|---|", *dict.fromkeys(_rows())])
 
 
 def _rows() -> Iterator[str]:

@@ -20,26 +20,30 @@ _DONE = """
     FROM traces JOIN problems USING (job_id, problem_id) JOIN arms USING (job_id, arm_id)
     WHERE job_id = ? AND sample_index < ?
 """
+_ANSWERS = """
+    SELECT (sample_index * ? + problems.ordinal) * ? + arms.ordinal AS ordinal,
+        CASE WHEN outcome = 'answered' THEN canonical_answer END AS form
+    FROM traces JOIN problems USING (job_id, problem_id) JOIN arms USING (job_id, arm_id)
+    WHERE job_id = ? AND sample_index < ?
+"""
 _TRIED = """
     SELECT problem_id, arm_id, sample_index, max(attempt) AS number FROM attempts
-    WHERE job_id = $1 AND status IN ('retry', 'lost')
-        AND sample_id NOT IN (SELECT sample_id FROM traces WHERE job_id = $1)
-    GROUP BY ALL
+    WHERE job_id = ? AND status IN ('retry', 'lost') GROUP BY ALL
 """
 _TOTALS = """
     SELECT count(*) FILTER (status = 'failed') AS failed, count(*) FILTER (status = 'retry') AS retries,
         coalesce(sum(cost_usd), 0.0) AS spent_usd, coalesce(sum(output_tokens), 0)::BIGINT AS output_tokens,
         coalesce(sum(reserved_usd), 0.0) AS held_usd,
-        coalesce(sum(max_tokens - output_tokens) FILTER (reserved_usd IS NOT NULL), 0)::BIGINT AS held_tokens
-    FROM attempts JOIN arms USING (job_id, arm_id) WHERE job_id = ?
+        coalesce(sum(max_tokens - output_tokens) FILTER (reserved_usd IS NOT NULL), 0)::BIGINT AS held_tokens,
+        CASE WHEN bool_and(simulated) FILTER (answered) = bool_or(simulated) FILTER (answered)
+            THEN bool_or(simulated) FILTER (answered) END AS simulated
+    FROM (SELECT *, status NOT IN ('retry', 'lost') AND http_status IS NOT NULL AS answered FROM attempts)
+    JOIN arms USING (job_id, arm_id) WHERE job_id = ?
 """
 _JUDGES = """
-    SELECT coalesce(sum(cost_usd), 0.0) + coalesce(sum(reserved_usd), 0.0) AS usd
-    FROM attempts JOIN jobs USING (job_id) WHERE parent_job_id = ?
-"""
-_ORIGINS = """
-    SELECT DISTINCT simulated FROM attempts
-    WHERE job_id = ? AND status NOT IN ('retry', 'lost') AND http_status IS NOT NULL
+    SELECT coalesce(sum(cost_usd), 0.0) + coalesce(sum(reserved_usd), 0.0) AS usd,
+        coalesce(sum(if(reserved_usd IS NULL, output_tokens, max_tokens)), 0)::BIGINT AS tokens
+    FROM attempts JOIN jobs USING (job_id) JOIN arms USING (job_id, arm_id) WHERE parent_job_id = ?
 """
 
 
@@ -65,17 +69,19 @@ def standing(archive: Archive, work: Workload, state: JobState, only: Ordinals |
     if only is not None:
         done.add_all(np.setdiff1d(np.arange(len(grid)), only))
     totals = archive.sql(_TOTALS, [work.job_id]).to_pylist()[0]
-    cap = work.job.cap
-    purse = Purse(cap=_cap_usd(archive, work), settled=totals["spent_usd"])
+    simulated: bool | None = totals.pop("simulated")
+    cap_usd, cap_tokens = _caps(archive, work)
+    purse = Purse(cap=cap_usd, settled=totals["spent_usd"])
     purse.hold(totals.pop("held_usd"))
-    tokens = Purse(cap=cap.output_tokens if cap else None, settled=totals["output_tokens"])
+    tokens = Purse(cap=cap_tokens, settled=totals["output_tokens"])
     tokens.hold(totals.pop("held_tokens"))
     scheduler = Scheduler(
         grid,
         done,
-        earlier_attempts=_tried(archive, grid, work.job_id),
+        earlier_attempts=_tried(archive, grid, done, work.job_id),
         max_strikes=1 + work.job.retries,
         seed=work.job.seed,
+        in_waves=work.job.stop is not None and only is None,
     )
     arms = {
         arm.arm_id: ArmProgress(done=count, total=grid.per_arm) for arm, count in zip(work.arms, per_arm, strict=True)
@@ -85,29 +91,40 @@ def standing(archive: Archive, work: Workload, state: JobState, only: Ordinals |
         purse=purse,
         tokens=tokens,
         state=replace(state, total=len(grid), done=finished, arms=arms, **totals),
-        simulated=_simulated(archive, work.job_id),
+        simulated=simulated,
     )
 
 
-def _cap_usd(archive: Archive, work: Workload) -> float | None:
-    """The job's cap, less what its judges have spent of it, or may have."""
-    if work.job.cap is None:
-        return None
-    spent: float = archive.sql(_JUDGES, [work.job_id]).to_pylist()[0]["usd"]
-    return work.job.cap.usd - spent
+def kept_answers(archive: Archive, work: Workload) -> dict[int, str | None]:
+    """The canonical answer of each finished sample by its number; None where it abstains."""
+    shape = [len(work.problems), len(work.arms), work.job_id, work.job.samples]
+    rows = archive.sql(_ANSWERS, shape)
+    forms: dict[str, str] = {}  # one object for all that are alike
+    kept = zip(rows["ordinal"].to_pylist(), rows["form"].to_pylist(), strict=True)
+    return {ordinal: None if form is None else forms.setdefault(form, form) for ordinal, form in kept}
 
 
-def _simulated(archive: Archive, job_id: str) -> bool | None:
-    origins = archive.sql(_ORIGINS, [job_id])["simulated"].to_pylist()
-    return origins[0] if len(origins) == 1 else None
+def with_spared(state: JobState, scheduler: Scheduler) -> JobState:
+    """The state with the samples that are not wanted, as far as that is known."""
+    arms = {arm_id: replace(arm, spared=scheduler.spared[arm_id]) for arm_id, arm in state.arms.items()}
+    return replace(state, arms=arms)
 
 
-def _tried(archive: Archive, grid: Grid, job_id: str) -> dict[int, int]:
+def _caps(archive: Archive, work: Workload) -> tuple[float | None, float | None]:
+    """The job's caps in USD and in output tokens, less what its judges have spent of them, or may have."""
+    cap = work.job.cap
+    if cap is None:
+        return None, None
+    (spent,) = archive.sql(_JUDGES, [work.job_id]).to_pylist()
+    return cap.usd - spent["usd"], None if cap.output_tokens is None else cap.output_tokens - spent["tokens"]
+
+
+def _tried(archive: Archive, grid: Grid, done: DoneSet, job_id: str) -> dict[int, int]:
     """How often each unfinished sample was tried, by its number; those that were not are left out."""
     tried: dict[int, int] = {}
     for row in archive.sql(_TRIED, [job_id]).to_pylist():
         number = row.pop("number")
         ordinal = grid.ordinal(SampleKey(**row))
-        if ordinal is not None:
+        if ordinal is not None and ordinal not in done:
             tried[ordinal] = number
     return tried

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import secrets
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from os import getpid
-from pathlib import Path
 
 from polythink.errors import ArchiveError, JobChangedError, UnknownJobError
+from polythink.jobs import functions
 from polythink.jobs.changes import new_arms, read_otherwise, unlike
 from polythink.jobs.load import LoadedJob
 from polythink.jobs.spec import Job
@@ -65,7 +62,8 @@ def store(archive: Archive, loaded: LoadedJob) -> Workload:
 
 def overwrite(archive: Archive, loaded: LoadedJob, work: Workload) -> None:
     """Write a job whose lock is held, as `preview` gave it."""
-    _copy_grading_file(archive, loaded, work)
+    for reference in loaded.functions:
+        functions.copy(archive, work.job_id, reference)
     _write(archive, work, loaded.source)
 
 
@@ -137,6 +135,7 @@ def recall(archive: Archive, job_id: str) -> Workload:
                 gold=row["gold"],
                 fields=json.loads(row["fields"]),
                 ordinal=row["ordinal"],
+                family=row["family"],
             )
             for row in problems
         ),
@@ -150,36 +149,16 @@ def put(archive: Archive, work: Workload, *, parent_job_id: str, selector: str) 
         archive.write_state(replace(state, parent_job_id=parent_job_id, selector=selector))
 
 
-@contextmanager
-def grade_function(archive: Archive, work: Workload, grade: PythonGrade) -> Iterator[str]:
-    """The job's grading function as the sandbox loads it; a file is the archive's own copy."""
-    place, _, name = grade.python.rpartition(":")
-    if not place.endswith(".py"):
-        yield grade.python
-        return
-    with archive.as_file(work.job_id, place) as path:
-        yield f"{path}:{name}"
-
-
 def _as_kept(loaded: LoadedJob, job_id: str) -> Workload:
-    """The job as it will be kept: its grading file beside it, under a name that changes with its content."""
+    """The job as it will be kept: the files of its functions beside it."""
     job = loaded.job
-    if (source := _grading_file(loaded)) and isinstance(job.grade, PythonGrade):
-        digest = hashlib.blake2b(source.read_bytes(), digest_size=4).hexdigest()
-        python = f"files/{source.stem}-{digest}.py:{job.grade.python.rpartition(':')[2]}"
-        job = job.model_copy(update={"grade": job.grade.model_copy(update={"python": python})})
-    return Workload(job_id=job_id, job=job, arms=loaded.arms, problems=loaded.problems)
-
-
-def _grading_file(loaded: LoadedJob) -> Path | None:
-    place = (loaded.grade_function or "").rpartition(":")[0]
-    return Path(place) if place.endswith(".py") else None
-
-
-def _copy_grading_file(archive: Archive, loaded: LoadedJob, work: Workload) -> None:
-    if (source := _grading_file(loaded)) and isinstance(work.job.grade, PythonGrade):
-        place = work.job.grade.python.rpartition(":")[0]
-        archive.write_text(work.job_id, place, source.read_text(encoding="utf-8"))
+    changed: dict[str, object] = {
+        "select": tuple(functions.selector_as_kept(value, loaded.base_dir) for value in job.select)
+    }
+    if isinstance(job.grade, PythonGrade) and loaded.grade_function is not None:
+        python = functions.kept_as(loaded.grade_function)
+        changed["grade"] = job.grade.model_copy(update={"python": python})
+    return Workload(job_id=job_id, job=job.model_copy(update=changed), arms=loaded.arms, problems=loaded.problems)
 
 
 def _write(archive: Archive, work: Workload, source: str) -> None:

@@ -47,6 +47,7 @@ class Problem:
     gold: str | None  # reference answer, as text
     fields: dict[str, Any]  # the row
     ordinal: int = 0  # place in the job's problem list, from 0
+    family: str | None = None  # problems of one family stand or fall together; None: one of its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

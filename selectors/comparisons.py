@@ -8,14 +8,14 @@ from itertools import combinations, product
 
 import numpy as np
 
-from polythink.selectors.bands import bootstrap
+from polythink.selectors.bands import bootstrap, by_family
 from polythink.selectors.panel import Ints, Reals
 
 DRAWS = 10_000  # sign flips drawn, at least, where going through all takes more
 DRAWS_PER_PAIR = 100  # so that an adjusted p can fall to 0.01 however many pairs there are
 MAX_DRAWS = 100_000
 _BLOCK = 1_000  # sign flips held at a time
-MAX_EXACT_PROBLEMS = 13  # 2^13 sign flips are gone through
+MAX_EXACT_FAMILIES = 13  # 2^13 sign flips are gone through
 _EQUAL = 1e-9  # sums that differ by less are the same sum added up in another order
 
 
@@ -34,17 +34,20 @@ class Comparison:
     effect: float | None  # difference over the standard deviation of the problems' differences; None where that is 0
 
 
-def compare(accuracies: Mapping[str, tuple[Ints, Reals]], seed: int = 0) -> list[Comparison]:
+def compare(
+    accuracies: Mapping[str, tuple[Ints, Reals]], seed: int = 0, *, families: Ints | None = None
+) -> list[Comparison]:
     """Every pair of arms, in their order; pairs without a problem in common are left out.
 
-    The test flips the sign of each problem's difference, which under the hypothesis that the arms are alike changes
+    The test flips the sign of each family's differences, which under the hypothesis that the arms are alike changes
     nothing: p is the share of flips whose mean is at least as far from 0 (Edgington and Onghena 2007, chapter 5). All
-    flips are gone through for few problems, else DRAWS and more are drawn and the observed one is counted among them.
+    flips are gone through for few families, else DRAWS and more are drawn and the observed one is counted among them.
     Holm 1979 adjusts for all pairs at once.
 
     Args:
         accuracies: by arm_id, the numbers of its problems and its expected correctness on each, both [P].
         seed: of the draws.
+        families: [N] by a problem's number, any numbering; None: each problem is one of its own.
     """
     pairs, columns = [], []
     numbers = np.unique(np.concatenate([problem for problem, _ in accuracies.values()] or [np.empty(0, np.int64)]))
@@ -57,7 +60,8 @@ def compare(accuracies: Mapping[str, tuple[Ints, Reals]], seed: int = 0) -> list
     if not pairs:
         return []
     values = np.stack(columns, axis=1)
-    band, p_values = bootstrap(values, seed), sign_flips(values, seed)
+    groups = None if families is None else families[numbers]
+    band, p_values = bootstrap(values, seed, families=groups), sign_flips(values, seed, groups)
     rows = zip(pairs, values.T, p_values.tolist(), holm(p_values).tolist(), strict=True)
     return [
         Comparison(
@@ -75,18 +79,21 @@ def compare(accuracies: Mapping[str, tuple[Ints, Reals]], seed: int = 0) -> list
     ]
 
 
-def sign_flips(values: Reals, seed: int = 0) -> Reals:
-    """Two-sided p of differences that are symmetric about 0 by hypothesis, per column of [P, C]; NaN counts as none."""
-    filled = np.nan_to_num(values)
+def sign_flips(values: Reals, seed: int = 0, families: Ints | None = None) -> Reals:
+    """Two-sided p of differences that are symmetric about 0 by hypothesis, per column of [P, C]; NaN counts as none.
+
+    Problems of one of the [P] families change their signs together.
+    """
+    filled = by_family(np.nan_to_num(values), families)
     observed = np.abs(filled.sum(axis=0))
-    if len(values) <= MAX_EXACT_PROBLEMS:
-        sums = np.abs(np.array(list(product((-1.0, 1.0), repeat=len(values)))) @ filled)
+    if len(filled) <= MAX_EXACT_FAMILIES:
+        sums = np.abs(np.array(list(product((-1.0, 1.0), repeat=len(filled)))) @ filled)
         return np.asarray((sums >= observed - _EQUAL).mean(axis=0))
     rng = np.random.default_rng(seed)
     reached = np.ones(values.shape[1])
     draws = min(max(DRAWS, -(-DRAWS_PER_PAIR * values.shape[1] // _BLOCK) * _BLOCK), MAX_DRAWS)
     for _ in range(draws // _BLOCK):
-        signs = rng.integers(0, 2, (_BLOCK, len(values))) * 2.0 - 1.0
+        signs = rng.integers(0, 2, (_BLOCK, len(filled))) * 2.0 - 1.0
         reached += (np.abs(signs @ filled) >= observed - _EQUAL).sum(axis=0)
     return np.asarray(reached / (draws + 1))
 

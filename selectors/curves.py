@@ -45,7 +45,7 @@ def curve(panel: Panel, function: CurveFunction, seed: int = 0) -> list[CurvePoi
         return []
     ks = grid(int(panel.samples.max()))
     found = function(panel, ks)
-    band = bootstrap(found.values, seed)
+    band = bootstrap(found.values, seed, families=panel.family)
     errors = np.sqrt((found.errors**2).sum(axis=0)) / np.array(band.problems)
     columns = zip(ks, *(c.tolist() for c in (band.mean, band.low, band.high, errors)), band.problems, strict=True)
     return [CurvePoint(n=n, accuracy=a, low=lo, high=hi, error=e, problems=p) for n, a, lo, hi, e, p in columns]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-OptionKind = Literal["choice", "count", "text", "setting"]
+OptionKind = Literal["choice", "count", "text", "names", "function", "setting"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,16 @@ def count(default: int, *, at_least: int = 1) -> Option:
 def text(default: str | None = None, *, required: bool = False) -> Option:
     """Words that are not blank."""
     return Option(kind="text", default=default, required=required)
+
+
+def names() -> Option:
+    """A list of names, none by default."""
+    return Option(kind="names", default=())
+
+
+def function() -> Option:
+    """A Python function: file.py:function, relative to the job file, or package.module:function."""
+    return Option(kind="function")
 
 
 def setting(default: Any) -> Option:
@@ -65,6 +75,10 @@ def _check(place: str, rule: Option, value: Any) -> Any:
             raise ValueError(f"{place}: found {value!r}; wanted a whole number from {rule.at_least}")
         case "text" if not isinstance(value, str) or not value.strip():
             raise ValueError(f"{place}: found {value!r}; wanted a text")
+        case "names" if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
+            raise ValueError(f"{place}: found {value!r}; wanted a list of names")
+        case "function" if not isinstance(value, str) or not all(value.rpartition(":")):
+            raise ValueError(f"{place}: found {value!r}; wanted file.py:function or package.module:function")
     return value
 
 

@@ -15,6 +15,19 @@ ABSTAINS = -1  # class of a sample without an answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Logits:
+    """Log-odds that each of S samples is right, where they depend on which other samples are at hand."""
+
+    own: Reals  # [S] whatever the others say; NaN where there are none
+    by_share: Reals  # [S] for the share of the other votes that agree, 0..1
+    by_spread: Reals  # [S] for the spread of the votes: classes but one over votes but one, 0..1
+
+    def at(self, places: Ints) -> Logits:
+        """Those of the samples at these places."""
+        return Logits(own=self.own[places], by_share=self.by_share[places], by_spread=self.by_spread[places])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
     """P problems in a fixed order with their S samples, and the C answer classes that got votes, grouped by problem.
 
@@ -31,6 +44,8 @@ class Panel:
     hit: Flags  # [S] whether the sample is right
     weight: Reals  # [S] of its vote, at least 0; NaN withholds the vote
     score: Reals  # [S] higher is better; NaN where nothing scored it
+    family: Ints  # [P] any numbering; bands draw whole families of problems
+    logits: Logits | None = None  # [S] of a learned scorer
 
     @property
     def voters(self) -> Ints:
@@ -58,6 +73,8 @@ def count(
     *,
     weight: Reals | None = None,
     score: Reals | None = None,
+    family: Ints | None = None,
+    logits: Logits | None = None,
 ) -> Panel:
     """Count S samples of so many problems, each with at least one sample.
 
@@ -68,6 +85,8 @@ def count(
         problems: P.
         weight: [S] of each vote, at least 0, NaN to withhold it; None: every vote weighs 1.
         score: [S] of each sample, higher is better, NaN for none; None: nothing was scored.
+        family: [P] of each problem; None: each is one of its own.
+        logits: of a learned scorer, each [S].
 
     Raises ValueError if a problem has no sample, or a weight is negative or infinite.
     """
@@ -90,6 +109,8 @@ def count(
         hit=correct[order],
         weight=np.ones(len(problem)) if weight is None else weight[order],
         score=np.full(len(problem), np.nan) if score is None else score[order],
+        family=np.arange(problems) if family is None else family,
+        logits=None if logits is None else logits.at(order),
     )
 
 

@@ -20,6 +20,7 @@ from polythink.selectors.first import RULE as FIRST_RULE
 from polythink.selectors.first import First
 from polythink.selectors.genselect import BEST, CONSISTENT, Genselect
 from polythink.selectors.judging import Judge
+from polythink.selectors.learning import FEWEST_FOLDS
 from polythink.selectors.majority import Majority
 from polythink.selectors.majorityk import majority_curve
 from polythink.selectors.options import Option, hint
@@ -27,6 +28,7 @@ from polythink.selectors.pairwise import CRITERION, Pairwise
 from polythink.selectors.passk import first_curve
 from polythink.selectors.pointwise import RUBRIC, Pointwise
 from polythink.selectors.scored import BEST_RULE, WEIGHTED_RULE, Best, Weighted
+from polythink.selectors.scorerk import scorer_curve
 from polythink.selectors.sources import check_expression
 from polythink.selectors.tournaments import Knockout, Swiss
 from polythink.selectors.votes import Rule, Selector
@@ -64,12 +66,17 @@ class SelectorConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelectorKind:
-    """What the registry knows of a selector. One with an `expression` or a `judge` gets a score for each vote."""
+    """What the registry knows of a selector.
+
+    One with an `expression`, a `function`, a `judge` or `learns` gets a score for each vote.
+    """
 
     options: Mapping[str, Option]
     make: Callable[[Options, int], Selector]  # from options and seed
     curve: Callable[[Options, int], CurveFunction | None]  # its expectation over k-subsets; None: it has none
-    expression: Callable[[Options], str] | None = None  # SQL over traces that gives the score
+    expression: Callable[[Options], str | None] = lambda settings: None  # SQL over traces that gives the score
+    function: Callable[[Options], str | None] = lambda settings: None  # in Python, whose kept values are the score
+    learns: bool = False  # the score from what was graded
     judge: Callable[[Options], Judge] | None = None  # asks for verdicts that give the score
     rule: Callable[[Options], Rule] = lambda settings: Rule()  # in words, where selections are explained
     check: Callable[[Options], None] = lambda settings: None  # raises ValueError for what does not fit together
@@ -89,13 +96,30 @@ def _curve_by_use(settings: Options, seed: int) -> CurveFunction:
 
 def _by_expression(rule: Literal["best", "weighted"]) -> SelectorKind:
     return SelectorKind(
-        options={"by": option.text(required=True)},
+        options={"by": option.text(), "python": option.function()},
         make=lambda settings, seed: _by_use({"use": rule}, seed),
         curve=lambda settings, seed: _curve_by_use({"use": rule}, seed),
-        expression=lambda settings: str(settings["by"]),
+        expression=lambda settings: settings["by"],
+        function=lambda settings: settings["python"],
         rule=lambda settings: _rule_by_use({"use": rule}),
-        check=lambda settings: check_expression(str(settings["by"])),
+        check=partial(_check_scored, rule),
     )
+
+
+def _check_scored(rule: str, settings: Options) -> None:
+    if settings["by"] is None and settings["python"] is None:
+        raise ValueError(
+            f"{rule}.by: missing; write {{{rule}: {{by: ...}}}} or {{{rule}: {{python: file.py:function}}}}"
+        )
+    if settings["by"] is not None and settings["python"] is not None:
+        raise ValueError(f"{rule}: found both `by` and `python`; a score comes from one, leave out the other")
+    if settings["by"] is not None:
+        check_expression(settings["by"])
+
+
+def _check_scorer(settings: Options) -> None:
+    if settings["from"] is not None and settings["scores"]:
+        raise ValueError("scorer: found `from` and `scores`; a model that is taken knows its features, leave out one")
 
 
 def _by_length(sign: str) -> SelectorKind:
@@ -146,6 +170,19 @@ SELECTORS: Mapping[str, SelectorKind] = {
     "longest": _by_length("+"),
     "best": _by_expression("best"),
     "weighted": _by_expression("weighted"),
+    "scorer": SelectorKind(
+        options={
+            "use": option.choice("best", "weighted"),
+            "folds": option.count(5, at_least=FEWEST_FOLDS),
+            "scores": option.names(),
+            "from": option.text(),
+        },
+        make=_by_use,
+        curve=lambda settings, seed: partial(scorer_curve, is_weighted=settings["use"] == "weighted", seed=seed),
+        learns=True,
+        rule=_rule_by_use,
+        check=_check_scorer,
+    ),
     "judge": _judged(
         lambda settings: Pointwise(scale=settings["scale"], rubric=settings["rubric"]),
         has_curve=True,

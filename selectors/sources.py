@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 
 from polythink.selectors.panel import Reals
 from polythink.storage.schema import TRACES
@@ -34,9 +36,27 @@ def expression_scores(archive: Archive, job_id: str, samples: Samples, expressio
     with archive.connect() as connection:
         connection.execute(f"CREATE VIEW visible AS {_VISIBLE}")
         try:
-            rows = connection.execute(_SCORED.format(expression), [job_id]).fetchall()
+            return aligned(connection, samples, _SCORED.format(expression), [job_id])["score"]
         except duckdb.Error as error:
             raise ValueError(f"by: {expression!r} fails: {error}") from error
-    found = {(problem_id, arm_id, index): score for problem_id, arm_id, index, score in rows}
-    keys = zip(samples.problem_id, samples.arm_id, samples.sample_index, strict=True)
-    return np.array([np.nan if (score := found.get(key)) is None else score for key in keys], dtype=np.float64)
+
+
+def aligned(
+    connection: duckdb.DuckDBPyConnection, samples: Samples, query: str, params: Sequence[object]
+) -> dict[str, Reals]:
+    """[S] the numbers that a query gives for each sample, by column; NaN where it gives none.
+
+    The query gives problem_id, arm_id, sample_index and the numbers. Raises duckdb.Error.
+    """
+    keys = {"problem_id": samples.problem_id, "arm_id": samples.arm_id, "sample_index": samples.sample_index}
+    places = pa.table({**keys, "place": np.arange(len(samples))})
+    connection.register("places", places)
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE found AS {query}", list(params))
+    names = [name for name in connection.table("found").columns if name not in keys]
+    numbers = ", ".join(f"max({name}) AS {name}" for name in names)  # a sample may stand in a spoiled archive twice
+    joined = connection.sql(
+        f"SELECT {numbers} FROM places LEFT JOIN found USING (problem_id, arm_id, sample_index) "
+        "GROUP BY place ORDER BY place"
+    )
+    rows = joined.to_arrow_table()
+    return {name: rows[name].to_numpy().astype(np.float64) for name in names}

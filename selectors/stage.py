@@ -1,29 +1,45 @@
-"""The downstream stage: from a job's traces to its selections and curves, from the archive alone, re-runnable."""
+"""The downstream stage: from a job's traces to its selections and curves, from the archive alone, re-runnable.
+
+select_job -> load_poll      samples, classes, ballots, panels
+           -> decide         one selector: scores, verdicts, curve
+           -> stage_rows     what is written of it
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import PurePosixPath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 
-import numpy as np
 import pyarrow as pa
 
 from polythink.records import Equivalence
-from polythink.selectors.classes import Classes, answer_classes
-from polythink.selectors.comparisons import compare
 from polythink.selectors.curves import CurveFunction, CurvePoint, curve
-from polythink.selectors.panel import ABSTAINS, Flags, Ints, Panel, Reals, count
+from polythink.selectors.expectation import Expectation
+from polythink.selectors.greedy import Greedy
+from polythink.selectors.majorityk import majority_curve
+from polythink.selectors.panel import Panel
 from polythink.selectors.passk import all_curve, pass_curve
+from polythink.selectors.poll import Poll, arm_panels, load_poll
 from polythink.selectors.registry import ALL, PASS, SelectorConfig
 from polythink.selectors.sameness import EquivalenceJudge
-from polythink.selectors.samples import Samples, countable, load_samples
-from polythink.selectors.scoring import Scored, marked, score
-from polythink.selectors.thinking import ThinkingFit, ThinkingPoint, fit_log2, thinking_point
-from polythink.selectors.votes import Ballot, Verdict, Vote
+from polythink.selectors.scorer_model import model_file
+from polythink.selectors.scoring import Scored, marked, score, score_rows
+from polythink.selectors.stage_rows import (
+    EVERY,
+    STAGE,
+    comparison_rows,
+    coverage_table,
+    curve_rows,
+    graded,
+    replace_if_any,
+    selection_rows,
+)
+from polythink.selectors.stopped import adaptive_points
+from polythink.selectors.stopping import StoppingRule
+from polythink.selectors.votes import Ballot, Verdict
 from polythink.storage.archive import Archive
-from polythink.storage.schema import COMPARISONS, CURVES, SELECTIONS
+from polythink.storage.schema import ADAPTIVE, COMPARISONS, COVERAGE, CURVES, SCORES, SELECTIONS, STOPS, Table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,16 +50,8 @@ class Selected:
     selections: int  # rows over all selectors
     curve_points: int  # rows over all selectors, pass and all
     unjudged: int  # forms of answers that stand alone, for want of a verdict on which are the same
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Poll:
-    """A job's samples as every selector finds them."""
-
-    samples: Samples
-    classes: Classes
-    ballots: list[tuple[slice, Ballot]]  # B of them, and where in the samples each stands
-    panels: dict[str, Panel]  # of each arm, over its countable problems
+    failed: Mapping[str, str] = field(default_factory=dict)  # why a selector has no rows, by its name
+    warnings: tuple[str, ...] = ()  # what else went wrong, and left rows of its own without a score
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,32 +72,43 @@ def select_job(
     *,
     selectors: Sequence[SelectorConfig],
     equivalence: Equivalence | EquivalenceJudge,
+    stop: StoppingRule | Greedy | None = None,
     seed: int = 0,
 ) -> Selected:
-    """Write `selections`, `curves` and `comparisons`: a part per selector, and `pass` and `all` for pass@n and pass^n.
+    """Write the tables of STAGE: a part per selector, and `pass` and `all` for the curves of pass@n and pass^n.
+
+    And `coverage`, of the vote whether it was asked for or not; and where problems were stopped early, by the rule
+    `stop`, `stops` and `adaptive`.
 
     The same traces, selectors, equivalence and seed give the same rows. Raises ValueError if a selector is named
     twice: its rows would be told apart by nothing. A ballot whose judging has not all been heard gets no row, and its
-    problem no part in the curve.
+    problem no part in the curve. A selector whose scores cannot be had, for its expression fails or there is too little
+    to learn from, gets no rows at all and is named in `failed`; the others get theirs.
     """
     check_names(selectors)
-    poll = load_poll(archive, job_id, equivalence)
-    _write_comparisons(archive, job_id, PASS, poll.panels, arm_problems(poll.samples), pass_curve, seed)
-    selections, points = 0, 0
+    poll = load_poll(archive, job_id, equivalence, stop)
+    replace_if_any(archive, STOPS, job_id, EVERY, poll.stops)
+    _replace(archive, COMPARISONS, job_id, PASS, comparison_rows(PASS, poll, poll.panels, None, pass_curve, seed))
+    selections, points, failed = 0, 0, {}
     for name, curves in truth_curves(poll, seed).items():
-        points += _write_curves(archive, job_id, name, curves)
-    for config in selectors:
-        found, name = decide(archive, job_id, poll, config, seed), config.row_name
-        rows = _selection_rows(poll.samples, found)
-        archive.replace_part(SELECTIONS, job_id, name, pa.Table.from_pylist(rows, schema=SELECTIONS.arrow))
-        selections += len(rows)
-        if found.function is None:
+        points += _replace(archive, CURVES, job_id, name, curve_rows(name, curves))
+    vote = _remembered(partial(majority_curve, seed=seed))
+    archive.replace_part(COVERAGE, job_id, EVERY, coverage_table(poll, vote))
+    for config in sorted(selectors, key=_looks_at_others):
+        try:
+            found = decide(archive, job_id, poll, config, seed, vote)
+        except ValueError as error:
+            failed[config.row_name] = str(error)
+            _write_nothing(archive, job_id, config)
             continue
-        points += _write_curves(archive, job_id, name, found.curves)
-        problems = arm_problems(poll.samples, None if found.scored is None else found.scored.decided)
-        _write_comparisons(archive, job_id, name, found.panels, problems, found.function, seed)
+        selections += _write_selections(archive, job_id, poll, found, seed)
+        points += _write_curves(archive, job_id, poll, found, seed)
     return Selected(
-        samples=len(poll.samples), selections=selections, curve_points=points, unjudged=poll.classes.unjudged
+        samples=len(poll.samples),
+        selections=selections,
+        curve_points=points,
+        unjudged=poll.classes.unjudged,
+        failed=failed,
     )
 
 
@@ -100,23 +119,21 @@ def check_names(selectors: Sequence[SelectorConfig]) -> None:
         raise ValueError(f"select: found {', '.join(names)}; name each selector once, or tell them apart with `as`")
 
 
-def load_poll(archive: Archive, job_id: str, equivalence: Equivalence | EquivalenceJudge) -> Poll:
-    """The samples that the archive holds of a job, in classes, as ballots."""
-    samples = load_samples(archive, job_id)
-    classes = answer_classes(archive, job_id, samples, equivalence)
-    ballots = job_ballots(samples, classes.names)
-    return Poll(samples=samples, classes=classes, ballots=ballots, panels=arm_panels(samples, classes.names))
-
-
 def truth_curves(poll: Poll, seed: int) -> dict[str, dict[str, list[CurvePoint]]]:
     """The curves that no selector makes, pass@n and pass^n, of each arm."""
     return {name: _curves(poll.panels, function, seed) for name, function in ((PASS, pass_curve), (ALL, all_curve))}
 
 
-def decide(archive: Archive, job_id: str, poll: Poll, config: SelectorConfig, seed: int) -> Decided:
-    """What a selector picks in every ballot it can decide, and its curve. Nothing is written."""
-    scored = score(archive, job_id, config, poll.samples, poll.ballots)
-    selector, function = config.kind.make(config.settings, seed), config.kind.curve(config.settings, seed)
+def decide(
+    archive: Archive, job_id: str, poll: Poll, config: SelectorConfig, seed: int, vote: CurveFunction | None = None
+) -> Decided:
+    """What a selector picks in every ballot it can decide, and its curve. Nothing is written.
+
+    `vote` is the curve of majority, where it is known already. Raises ValueError where its scores cannot be had.
+    """
+    scored = score(archive, job_id, config, poll.samples, poll.ballots, seed)
+    selector = config.kind.make(config.settings, seed)
+    function = vote if vote is not None and config.name == "majority" else config.kind.curve(config.settings, seed)
     panels = poll.panels if scored is None else arm_panels(poll.samples, poll.classes.names, scored=scored)
     return Decided(
         config=config,
@@ -132,161 +149,53 @@ def _curves(panels: dict[str, Panel], function: CurveFunction, seed: int) -> dic
     return {arm_id: curve(panel, function, seed) for arm_id, panel in panels.items()}
 
 
-def kept_selectors(archive: Archive, job_id: str) -> list[str]:
-    """The selectors that have rows for the job, by name; pass@n and pass^n are none."""
-    return sorted({_selector_of(path) for path in _selector_parts(archive, job_id)} - {PASS, ALL})
+def _remembered(function: CurveFunction) -> CurveFunction:
+    """The curve computed once for a panel, by whoever asks first."""
+    known: dict[tuple[int, tuple[int, ...]], tuple[Panel, Expectation]] = {}  # the panel is kept, or its id may return
+
+    def remembering(panel: Panel, ks: list[int]) -> Expectation:
+        key = id(panel), tuple(ks)
+        if key not in known:
+            known[key] = panel, function(panel, ks)
+        return known[key][1]
+
+    return remembering
 
 
-def forget_selector(archive: Archive, job_id: str, name: str) -> None:
-    """Durably remove the rows of a selector."""
-    for path in _selector_parts(archive, job_id):
-        if _selector_of(path) == name:
-            archive.forget_part(path)
+def _looks_at_others(config: SelectorConfig) -> bool:
+    """Whether it needs the scores of other selectors, which are written before."""
+    return bool(config.settings.get("scores"))
 
 
-def _selector_parts(archive: Archive, job_id: str) -> list[PurePosixPath]:
-    return [path for table in (SELECTIONS, CURVES, COMPARISONS) for path in archive.parts(table.name, job_id)]
+def _write_selections(archive: Archive, job_id: str, poll: Poll, found: Decided, seed: int) -> int:
+    """What it picks, the scores that it goes by, and the model that gave them."""
+    name, scored = found.config.row_name, found.scored
+    costs = None if scored is None else scored.cost_usd
+    rows = selection_rows(poll, name, [(place, span, verdict) for place, span, _, verdict in found.verdicts], costs)
+    replace_if_any(archive, ADAPTIVE, job_id, name, adaptive_points(name, graded(poll, rows), poll.stops, seed))
+    if scored is not None:
+        archive.replace_part(SCORES, job_id, name, score_rows(name, poll.samples, scored))
+        if scored.model is not None:
+            archive.write_text(job_id, model_file(name), scored.model)
+    return _replace(archive, SELECTIONS, job_id, name, rows)
 
 
-def _selector_of(path: PurePosixPath) -> str:
-    return path.stem.removeprefix("part-")
+def _write_curves(archive: Archive, job_id: str, poll: Poll, found: Decided, seed: int) -> int:
+    if found.function is None:
+        return 0
+    name, decided = found.config.row_name, None if found.scored is None else found.scored.decided
+    compared = comparison_rows(name, poll, found.panels, decided, found.function, seed)
+    _replace(archive, COMPARISONS, job_id, name, compared)
+    return _replace(archive, CURVES, job_id, name, curve_rows(name, found.curves))
 
 
-def thinking_job(archive: Archive, job_id: str, *, seed: int = 0) -> tuple[list[ThinkingPoint], ThinkingFit | None]:
-    """Accuracy over measured thinking: a point per arm where both are known, and the line through them."""
-    samples = load_samples(archive, job_id)
-    unvoted: list[str | None] = [None] * len(samples)
-    enters = countable(samples)
-    points = []
-    for arm in samples.arms():
-        panel = _panel(samples, unvoted, enters, arm)
-        if panel is not None:
-            tokens = samples.thinking_tokens[arm]
-            points.append(thinking_point(samples.arm_id[arm.start], panel.correct / panel.samples, tokens, seed))
-    known = [point for point in points if point is not None]
-    return known, fit_log2(known)
+def _write_nothing(archive: Archive, job_id: str, config: SelectorConfig) -> None:
+    """Empty its parts; what a function was asked stays known."""
+    for table in STAGE:
+        if table is not SCORES or config.kind.function(config.settings) is None:
+            archive.replace_part(table, job_id, config.row_name, table.arrow.empty_table())
 
 
-def arm_panels(samples: Samples, classes: Sequence[str | None], *, scored: Scored | None = None) -> dict[str, Panel]:
-    """The panel of each arm over its countable problems, undecided ones left out, as are arms without any.
-
-    Raises ValueError for a negative weight.
-    """
-    enters = _enters(samples, None if scored is None else scored.decided)
-    scores = None if scored is None else scored.scores
-    panels = {samples.arm_id[arm.start]: _panel(samples, classes, enters, arm, scores) for arm in samples.arms()}
-    return {arm_id: panel for arm_id, panel in panels.items() if panel is not None}
-
-
-def arm_problems(samples: Samples, decided: Flags | None = None) -> dict[str, Ints]:
-    """The numbers of the problems of each arm's panel, [P]."""
-    enters = _enters(samples, decided)
-    return {samples.arm_id[arm.start]: np.unique(samples.problem[arm][enters[arm]]) for arm in samples.arms()}
-
-
-def _enters(samples: Samples, decided: Flags | None) -> Flags:
-    return countable(samples) if decided is None else countable(samples) & decided
-
-
-def _panel(
-    samples: Samples,
-    classes: Sequence[str | None],
-    enters: Flags,
-    arm: slice,
-    scores: Reals | None = None,
-) -> Panel | None:
-    """A score is a weight as well: whether it ranks or weighs is the curve's to say."""
-    chosen = np.arange(arm.start, arm.stop)[enters[arm]]
-    if not len(chosen):
-        return None
-    numbers: dict[str, int] = {}
-    labels = [ABSTAINS if (form := classes[i]) is None else numbers.setdefault(form, len(numbers)) for i in chosen]
-    problems, problem = np.unique(samples.problem[chosen], return_inverse=True)
-    correct = np.array([samples.correct[i] is True for i in chosen])
-    return count(
-        problem,
-        np.array(labels, dtype=np.int64),
-        correct,
-        len(problems),
-        weight=None if scores is None else np.maximum(scores[chosen], 0.0),
-        score=None if scores is None else scores[chosen],
-    )
-
-
-def job_ballots(samples: Samples, classes: Sequence[str | None]) -> list[tuple[slice, Ballot]]:
-    """The ballot of each problem in each arm, and where its samples stand."""
-    return [
-        (span, Ballot(problem_id=samples.problem_id[span.start], votes=tuple(_votes(samples, classes, span))))
-        for span in samples.ballots()
-    ]
-
-
-def _votes(samples: Samples, classes: Sequence[str | None], span: slice) -> list[Vote]:
-    columns = zip(samples.sample_index[span], samples.answer[span], classes[span], samples.correct[span], strict=True)
-    return [
-        Vote(sample_index=index, answer=answer, canonical_answer=form, correct=correct)
-        for index, answer, form, correct in columns
-    ]
-
-
-def _selection_rows(samples: Samples, found: Decided) -> list[dict[str, object]]:
-    return [
-        _selection_row(samples, span, found.config.row_name, verdict)
-        | {"selector_cost_usd": None if found.scored is None else found.scored.cost_usd[place]}
-        for place, span, _, verdict in found.verdicts
-    ]
-
-
-def _selection_row(samples: Samples, span: slice, name: str, verdict: Verdict) -> dict[str, object]:
-    costs = samples.cost_usd[span]
-    known = costs[~np.isnan(costs)]
-    return {
-        "problem_id": samples.problem_id[span.start],
-        "arm_id": samples.arm_id[span.start],
-        "selector": name,
-        "n": span.stop - span.start,
-        "answer": verdict.answer,
-        "canonical_answer": verdict.canonical_answer,
-        "correct": verdict.correct,
-        "confidence": verdict.confidence,
-        "votes": verdict.votes,
-        "voters": verdict.voters,
-        "abstained": verdict.abstained,
-        "tied": verdict.tied,
-        "tally": json.dumps(verdict.tally, ensure_ascii=False),
-        "winner_index": verdict.winner_index,
-        "cost_usd": float(known.sum()) if len(known) else None,
-    }
-
-
-def _write_curves(archive: Archive, job_id: str, name: str, curves: dict[str, list[CurvePoint]]) -> int:
-    rows = [
-        {"arm_id": arm_id, "selector": name, "n": point.n, "accuracy": point.accuracy}
-        | {"low": point.low, "high": point.high, "error": point.error, "problems": point.problems}
-        for arm_id, points in curves.items()
-        for point in points
-    ]
-    archive.replace_part(CURVES, job_id, name, pa.Table.from_pylist(rows, schema=CURVES.arrow))
+def _replace(archive: Archive, table: Table, job_id: str, part: str, rows: Sequence[Mapping[str, object]]) -> int:
+    archive.replace_part(table, job_id, part, pa.Table.from_pylist(list(rows), schema=table.arrow))
     return len(rows)
-
-
-def _write_comparisons(
-    archive: Archive,
-    job_id: str,
-    name: str,
-    panels: dict[str, Panel],
-    problems: dict[str, Ints],
-    function: CurveFunction,
-    seed: int,
-) -> None:
-    """Every two arms at the most samples that each problem of each arm has; of pass@n, single samples."""
-    n = 1 if name == PASS else min((int(panel.samples.min()) for panel in panels.values()), default=1)
-    several = panels if len(panels) > 1 else {}
-    accuracies = {arm_id: (problems[arm_id], function(panel, [n]).values[:, 0]) for arm_id, panel in several.items()}
-    rows = [
-        {"selector": name, "n": n, "first_arm": found.first, "second_arm": found.second, "effect": found.effect}
-        | {"difference": found.difference, "low": found.low, "high": found.high, "problems": found.problems}
-        | {"p_value": found.p_value, "p_holm": found.p_holm}
-        for found in compare(accuracies, seed)
-    ]
-    archive.replace_part(COMPARISONS, job_id, name, pa.Table.from_pylist(rows, schema=COMPARISONS.arrow))

@@ -53,14 +53,14 @@ class Beta:
 
     confidence: float = 0.95
     at_least: int = 4
-    wave: int = 1
+    wave: int = 2
 
     @property
     def name(self) -> str:
         return f"beta {self.confidence:g}"
 
     def is_decided(self, labels: Sequence[int]) -> bool:
-        first, second, *_ = [*_votes(labels), 0, 0]
+        first, second, *_ = [*leaders(labels), 0, 0]
         return first > 0 and lead_probability(first, second) > self.confidence
 
 
@@ -73,14 +73,14 @@ class Dirichlet:
 
     confidence: float = 0.95
     at_least: int = 4
-    wave: int = 1
+    wave: int = 2
 
     @property
     def name(self) -> str:
         return f"dirichlet {self.confidence:g}"
 
     def is_decided(self, labels: Sequence[int]) -> bool:
-        votes = _votes(labels)
+        votes = leaders(labels)
         return bool(votes) and top_probability(votes) > self.confidence
 
 
@@ -164,6 +164,10 @@ def _legendre() -> tuple[Reals, Reals]:
     return np.polynomial.legendre.leggauss(_NODES)
 
 
-def _votes(labels: Sequence[int]) -> tuple[int, ...]:
-    """Votes of each class that has any, most first."""
+def leaders(labels: Sequence[int]) -> tuple[int, ...]:
+    """The votes of each class that has any, most first.
+
+    >>> leaders([2, 0, 2, ABSTAINS])
+    (2, 1)
+    """
     return tuple(sorted(Counter(label for label in labels if label != ABSTAINS).values(), reverse=True))

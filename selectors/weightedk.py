@@ -6,20 +6,16 @@ are. There is no count that stands for the weights, so small problems are enumer
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from functools import lru_cache
-from itertools import combinations
-from math import comb
 
 import numpy as np
 
 from polythink.selectors.expectation import Expectation
 from polythink.selectors.majorityk import majority_at
 from polythink.selectors.panel import ABSTAINS, Flags, Ints, Panel, Reals
+from polythink.selectors.subsets import over_subsets
 
 MAX_EXACT_CELLS = 500_000  # k-subsets times samples of a problem; above it, subsets are drawn instead
-DRAWS = 2_000  # subsets drawn per problem and k: standard error at most 0.0112, less by the root of P on the curve
 _EQUAL = 1e-9  # relative; sums of the same weights in another order differ by rounding
 
 
@@ -57,18 +53,9 @@ def weighted_at(label: Ints, weight: Reals, hit: Flags, ks: list[int], seed: int
         rights = tuple(sum(right for _, right in group) for group in votes)
         return majority_at(len(label), sizes, rights, ks, seed)
     ballot = _Ballot(votes, len(label))
-    drawn = [k for k in ks if comb(len(label), k) * len(label) > MAX_EXACT_CELLS]
-    ranks = ballot.ranks(seed) if drawn else np.empty((0, 0))
-    means, errors = [], []
-    for k in ks:
-        if k in drawn:
-            results = ballot.correctness((ranks < k).astype(np.float64))
-            means.append(results.mean())
-            errors.append(results.std(ddof=1) / np.sqrt(len(results)))
-        else:
-            means.append(ballot.correctness(_subsets(len(label), k)).mean())
-            errors.append(0.0)
-    return np.array(means), np.array(errors)
+    return over_subsets(
+        len(label), ks, ballot.correctness, most_cells=MAX_EXACT_CELLS, seed=seed, votes=ballot.content()
+    )
 
 
 _Group = tuple[tuple[float, bool], ...]  # the votes of a class: weight, right
@@ -102,23 +89,12 @@ class _Ballot:
         shares = (chosen @ self._rights) / np.maximum(chosen @ self._members, 1)
         return np.asarray((leading * shares).sum(axis=1) / np.maximum(leading.sum(axis=1), 1))
 
-    def ranks(self, seed: int) -> Ints:
-        """[DRAWS, N]: each row a random order of the samples, whose first k are a random k-subset for every k."""
-        votes = str(seed).encode() + self._weights.tobytes() + self._rights.tobytes()
-        rng = np.random.default_rng(int.from_bytes(hashlib.blake2b(votes, digest_size=16).digest()))
-        return rng.permuted(np.tile(np.arange(self._samples), (DRAWS, 1)), axis=1)
+    def content(self) -> bytes:
+        """All of it, whatever the places of the samples."""
+        return self._weights.tobytes() + self._rights.tobytes()
 
 
 def _places(groups: list[_Group]) -> Iterator[tuple[int, tuple[float, bool]]]:
     for column, group in enumerate(groups):
         for vote in group:
             yield column, vote
-
-
-@lru_cache(maxsize=16)
-def _subsets(samples: int, k: int) -> Reals:
-    """Every k-subset as a row of ones and zeros."""
-    chosen = np.zeros((comb(samples, k), samples))
-    members = np.array(list(combinations(range(samples), k)))
-    np.put_along_axis(chosen, members, 1.0, axis=1)
-    return chosen

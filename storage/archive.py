@@ -16,17 +16,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from polythink.errors import ArchiveError, UnknownJobError
-from polythink.storage import schema
+from polythink.storage import damage, schema
 from polythink.storage.lease import Lease, hold, is_held_here
 from polythink.storage.part_names import counted
 from polythink.storage.segments import fence
 from polythink.storage.state import JobState, from_json, to_json
 from polythink.storage.store import open_store
-from polythink.storage.views import create_views
+from polythink.storage.views import READ_BY, create_views
 
 ROWS_PER_GROUP = 1_000  # small groups cost nothing in size and make reading one trace cheap
 ZSTD_LEVEL = 3
 STATE = "state.json"
+_FIX_OF_STATE = "bring it back from a copy; until then the job cannot be gone on with"
 _PARTED = {table.name for table in schema.TABLES}
 _WORD = re.compile(r"\w+")
 _CAUSE = re.compile(r"(?m)^\w*(?:Error|Exception): .*(?:\n.*)?")  # the last line of a traceback
@@ -37,6 +38,7 @@ class Archive:
 
     def __init__(self, root: str | Path) -> None:
         self.store = open_store(root)
+        self._damaged: dict[PurePosixPath, str] = {}  # parts that could not be read, and what to say of each
 
     def __repr__(self) -> str:
         return f"Archive({self.root!r})"
@@ -61,10 +63,13 @@ class Archive:
         return [state.job_id for state in sorted(self._states(), key=lambda state: state.created_at)]
 
     def resolve(self, name_or_id: str) -> str:
-        """The id of a job given its id, or its name (the latest job of that name). Raises UnknownJobError."""
+        """The id of a job given its id, or its name (the latest of that name). Raises UnknownJobError, ArchiveError."""
         if self.state(name_or_id):
             return name_or_id
         ids = self.job_ids()
+        for job_id in set(self.store.folders("jobs")) - set(ids):
+            if job_id.rpartition("-")[0] == name_or_id:
+                self.state(job_id)  # if it is damaged, another of that name would be taken for it
         named = [job_id for job_id in ids if (state := self.state(job_id)) and state.name == name_or_id]
         if not named:
             known = ", ".join(ids[-10:]) or "none"
@@ -76,9 +81,10 @@ class Archive:
         return f"jobs/{job_id}/{name}"
 
     def state(self, job_id: str) -> JobState | None:
-        """What the job last said of itself."""
-        text = self.read_text(job_id, STATE)
-        return None if text is None else from_json(text)
+        """What the job last said of itself. Raises ArchiveError if that is damaged."""
+        name = self.file(job_id, STATE)
+        data = self.store.get(name)
+        return None if data is None else damage.parsed(self.store.place(name), data, from_json, _FIX_OF_STATE)
 
     def write_state(self, state: JobState) -> None:
         self.write_text(state.job_id, STATE, to_json(state))
@@ -130,7 +136,9 @@ class Archive:
 
     def replace_part(self, table: schema.Table, job_id: str, part: str, rows: pa.Table) -> None:
         """Durably write `rows` as one part, in place of a part of the same name. Raises ArchiveError."""
-        self.store.put(_part(table, job_id, part), _parquet(table, rows))
+        name = _part(table, job_id, part)
+        self.store.put(name, _parquet(table, rows))
+        self._damaged.pop(PurePosixPath(name), None)
 
     def add_part(self, table: schema.Table, job_id: str, part: str, rows: pa.Table) -> None:
         """Durably write `rows` as one part, unless there is one of that name. Raises ArchiveError."""
@@ -140,40 +148,86 @@ class Archive:
         """Durably remove one of `parts`. Raises ArchiveError."""
         self.store.delete(str(part))
 
-    def connect(self, query: str | None = None) -> duckdb.DuckDBPyConnection:
+    def connect(self, query: str | None = None, asked: Sequence[object] = ()) -> duckdb.DuckDBPyConnection:
         """A new in-memory DuckDB with the views; it sees the parts that exist now.
 
         For one `query`, views that it does not name are left empty: to open a part takes several round trips to a
-        bucket. Raises ArchiveError if the store cannot be read.
+        bucket. A damaged part is left out with a warning, unless its job is among what is `asked` for: then, or if the
+        store cannot be read, raises ArchiveError.
         """
         named = _named(query)
-        connection = duckdb.connect()
-        if (filesystem := self.store.filesystem()) is not None:
-            connection.register_filesystem(filesystem)
-        parts = {name: [self.store.place(str(part)) for part in self.parts(name)] for name in named & _PARTED}
         with _reading(self.root):
-            create_views(connection, parts, self._states() if "jobs" in named else [])
-        return connection
+            try:
+                return self._connected(named, asked)
+            except duckdb.Error as error:
+                self._find_damaged(named, error)
+                return self._connected(named, asked)
 
     def sql(self, query: str, params: Sequence[object] | None = None) -> pa.Table:
         """The result of a query over the views; empty for a statement without one.
 
-        Raises duckdb.Error, and ArchiveError if the store cannot be read.
+        Raises duckdb.Error, and ArchiveError if the store cannot be read or a part is damaged of a job whose id is
+        among `params`; damaged parts of other jobs are left out with a warning.
         """
-        with self.connect(query) as connection, _reading(self.root):
-            relation = connection.sql(query, params=list(params or []))
+        asked = list(params or [])
+        with _reading(self.root):
+            try:
+                return self._result(query, asked)
+            except duckdb.Error as error:
+                self._find_damaged(_named(query), error)
+                return self._result(query, asked)
+
+    def _result(self, query: str, asked: list[object]) -> pa.Table:
+        with self._connected(_named(query), asked) as connection:
+            relation = connection.sql(query, params=asked)
             return pa.table({}) if relation is None else relation.to_arrow_table()
+
+    def _connected(self, named: set[str], asked: Sequence[object]) -> duckdb.DuckDBPyConnection:
+        connection = duckdb.connect()
+        if (filesystem := self.store.filesystem()) is not None:
+            connection.register_filesystem(filesystem)
+        parts = {name: self._readable(name, asked) for name in named & _PARTED}
+        create_views(connection, parts, self._states() if "jobs" in named else [])
+        return connection
+
+    def _readable(self, table: str, asked: Sequence[object]) -> list[str]:
+        """The places of a table's parts, but for damaged ones that nobody asks for."""
+        parts = self.parts(table)
+        for part in self._damaged.keys() & parts:
+            if any(damage.is_of(part, each) for each in asked):
+                raise ArchiveError(self._damaged[part])
+            damage.warn_left_out(self._damaged[part])
+        return [self.store.place(str(part)) for part in parts if part not in self._damaged]
+
+    def _find_damaged(self, named: set[str], error: duckdb.Error) -> None:
+        """After a failure to read: note which parts are damaged. Raises it if the query or the store is to blame."""
+        if isinstance(error, damage.WRONG_QUERIES):
+            raise error
+        for part in [part for name in named & _PARTED for part in self.parts(name)]:
+            try:
+                data = self.store.get(str(part))
+            except ArchiveError:
+                raise error from None
+            if data is not None and (why := damage.why_unreadable(data)):
+                self._damaged[part] = damage.told(self.store.place(str(part)), part, why)
 
     def _states(self) -> list[JobState]:
         paths = map(PurePosixPath, self.store.names("jobs"))
-        found = [self.state(path.parent.name) for path in paths if path.match(f"jobs/*/{STATE}")]
+        found = [self._state_or_warning(path.parent.name) for path in paths if path.match(f"jobs/*/{STATE}")]
         return [state for state in found if state]
+
+    def _state_or_warning(self, job_id: str) -> JobState | None:
+        try:
+            return self.state(job_id)
+        except ArchiveError as error:
+            damage.warn_left_out(str(error))
+            return None
 
 
 def _named(query: str | None) -> set[str]:
     """The views that a query may read."""
     words = set(_WORD.findall(query.lower())) if query else _PARTED | {"jobs"}
-    return words | {"attempts"} if "spend" in words else words
+    return words.union(*(READ_BY[name] for name in words & READ_BY.keys()))
 
 
 @contextmanager

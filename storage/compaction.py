@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from polythink.errors import ArchiveError
 from polythink.storage import schema
 from polythink.storage.archive import Archive
+from polythink.storage.damage import told, why_unreadable
 from polythink.storage.part_names import compacted_name, span
 from polythink.storage.segments import segments
 
@@ -79,6 +80,8 @@ def _pieces(archive: Archive, table: schema.Table, job_id: str) -> Iterator[_Pie
         data = archive.store.get(str(part))
         if data is None:
             raise ArchiveError(f"cannot read {archive.store.place(str(part))}: it was removed; compact again")
+        if why := why_unreadable(data):
+            raise ArchiveError(told(archive.store.place(str(part)), part, why))
         yield _Piece(first=first, last=last, data=data)
 
 

@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 
 from polythink.errors import ArchiveError, JobBusyError, LeaseLostError
+from polythink.storage.damage import parsed
 from polythink.storage.process import Process, this_process
 from polythink.storage.store import Store, Versioned
 
@@ -112,7 +113,7 @@ class Lease:
         """After a refusal: the version to go on from, if what is there is ours (a renewal that was thought to have
         failed), else the words for the loss."""
         found = self._store.read(self._name)
-        there = _decode(found.data) if found else None
+        there = _decode(self._store, self._name, found.data) if found else None
         if found and there and (there.epoch, there.owner) == (self._record.epoch, self._record.owner):
             return found.version, None
         by = f" by {there.owner}" if there and there.owner else ""
@@ -132,7 +133,7 @@ def hold(store: Store, name: str, what: str, *, force: bool = False, waits: bool
 def is_held_here(store: Store, name: str) -> bool:
     """Whether a live process of this machine owns the lease."""
     found = store.get(name)
-    owner = _decode(found).owner if found else None
+    owner = _decode(store, name, found).owner if found else None
     return owner is not None and owner.is_here and not owner.is_gone
 
 
@@ -160,7 +161,7 @@ def _acquire(store: Store, name: str, what: str, *, force: bool, waits: bool) ->
     watcher = Watcher()
     while True:
         found = store.read(name)
-        record = _decode(found.data) if found else None
+        record = _decode(store, name, found.data) if found else None
         watcher.look(record, elapsed())
         if force or watcher.is_free(elapsed()):
             if lease := _take(store, name, what, found):
@@ -176,7 +177,7 @@ def _acquire(store: Store, name: str, what: str, *, force: bool, waits: bool) ->
 
 def _take(store: Store, name: str, what: str, found: Versioned | None) -> Lease | None:
     """Try to be the next owner; None if another was faster."""
-    before = _decode(found.data) if found else None
+    before = _decode(store, name, found.data) if found else None
     record = LeaseRecord(epoch=before.epoch + 1 if before else 1, mark=secrets.token_hex(8), owner=this_process())
     data = _encode(record)
     version = store.put_if_match(name, data, found.version) if found else store.put_if_absent(name, data)
@@ -189,7 +190,12 @@ def _encode(record: LeaseRecord) -> bytes:
     return json.dumps(asdict(record), indent=1).encode()
 
 
-def _decode(data: bytes) -> LeaseRecord:
+def _decode(store: Store, name: str, data: bytes) -> LeaseRecord:
+    fix = "see that no process runs what it is for, and remove it"
+    return parsed(store.place(name), data, _read, fix)
+
+
+def _read(data: bytes) -> LeaseRecord:
     fields = json.loads(data)
     owner = fields.pop("owner")
     return LeaseRecord(owner=Process(**owner) if owner else None, **fields)

@@ -42,6 +42,7 @@ def problem_rows(problems: Sequence[Problem], canonical_golds: Sequence[str | No
             "gold": problem.gold,
             "canonical_gold": canonical,
             "fields": json.dumps(problem.fields, ensure_ascii=False, default=str),
+            "family": problem.family,
         }
         for problem, canonical in zip(problems, canonical_golds, strict=True)
     ]

@@ -142,6 +142,9 @@ PROBLEMS = Table(
         Column("gold", TEXT, "", "reference answer; null if there is none"),
         Column("canonical_gold", TEXT, "", "gold under the job's answer reading"),
         Column("fields", TEXT, "JSON", "the whole row as read"),
+        Column(
+            "family", TEXT, "", "what it has in common with other problems; bands draw families; null: one of its own"
+        ),
     ),
 )
 
@@ -171,6 +174,7 @@ SELECTIONS = Table(
         Column("arm_id", TEXT, "", "the arm"),
         Column("selector", TEXT, "", "majority, first, ..., or what the job calls it with `as`"),
         Column("n", COUNT, "samples", "samples the selector saw, abstentions included"),
+        Column("stopped", FLAG, "", "whether a stopping rule left it fewer samples than were asked for"),
         Column("answer", TEXT, "", "the winning answer as written by its first voter; null if every sample abstained"),
         Column("canonical_answer", TEXT, "", "the winner's canonical form"),
         Column("correct", FLAG, "", "whether the winner is right; null if not graded"),
@@ -183,6 +187,24 @@ SELECTIONS = Table(
         Column("winner_index", COUNT, "sample_index", "the sample whose wording is shown; null without a winner"),
         Column("cost_usd", REAL, "USD", "spent on the samples voted over"),
         Column("selector_cost_usd", REAL, "USD", "spent on judging them; null for a selector that asks nobody"),
+    ),
+)
+
+SCORES = Table(
+    "scores",
+    "one row per sample and selector that goes by a score, of samples with an answer",
+    (
+        Column("selector", TEXT, "", "best, judge, scorer, ..., or what the job calls it with `as`"),
+        Column("problem_id", TEXT, "", "the problem"),
+        Column("arm_id", TEXT, "", "the arm"),
+        Column("sample_index", COUNT, "from 0", "which of the problem's samples in this arm"),
+        Column("score", REAL, "", "higher is better; null where the selector's source gives none"),
+        Column(
+            "source",
+            TEXT,
+            "",
+            "the SQL expression, the function, the job that judged, or the file of the learned model",
+        ),
     ),
 )
 
@@ -203,6 +225,36 @@ CURVES = Table(
     ),
 )
 
+STOPS = Table(
+    "stops",
+    "one row per problem and arm with fewer samples than asked for, because of a stopping rule",
+    (
+        Column("problem_id", TEXT, "", "the problem"),
+        Column("arm_id", TEXT, "", "the arm"),
+        Column("n", COUNT, "samples", "finished"),
+        Column("samples", COUNT, "samples", "asked for"),
+        Column("rule", TEXT, "", "the rule with its setting, as in beta 0.95"),
+        Column("at_least", COUNT, "samples", "that every problem got before the rule looked at any vote"),
+        Column("lead", REAL, "0.5..1", "chance that the leading answer beats the runner-up, after these votes"),
+    ),
+)
+
+ADAPTIVE = Table(
+    "adaptive",
+    "accuracy where problems were stopped early: one row per arm and selector, in place of its curve",
+    (
+        Column("arm_id", TEXT, "", "the arm"),
+        Column("selector", TEXT, "", "the selector"),
+        Column("n", REAL, "samples", "samples per problem, the mean"),
+        Column("samples", COUNT, "samples", "asked for per problem"),
+        Column("accuracy", REAL, "0..1", "of the answers selected from all samples of each problem"),
+        Column("low", REAL, "0..1", "lower end of the band"),
+        Column("high", REAL, "0..1", "upper end of the band"),
+        Column("problems", COUNT, "problems", "that the average is over"),
+        Column("stopped", COUNT, "problems", "of these with fewer samples than asked for"),
+    ),
+)
+
 BATCHES = Table(
     "batches",
     "one row per message batch that was intended",
@@ -210,7 +262,7 @@ BATCHES = Table(
         Column("number", COUNT, "from 1", "which of the job's batches"),
         Column("batch_id", TEXT, "", "the API's id; null until it is known"),
         Column("state", TEXT, "", "intended, created, settled (results are in) or released (never made, or refused)"),
-        Column("reason", TEXT, "", "why it was released"),
+        Column("reason", TEXT, "", "why it was released, or settled without results"),
         Column("endpoint", TEXT, "", "the endpoint's name in the job"),
         Column("model", TEXT, "", "the model as requested"),
         Column("requests", COUNT, "samples", "in the batch"),
@@ -244,7 +296,37 @@ COMPARISONS = Table(
     ),
 )
 
-TABLES: tuple[Table, ...] = (PROBLEMS, ARMS, TRACES, ATTEMPTS, BATCHES, SELECTIONS, CURVES, COMPARISONS)
+COVERAGE = Table(
+    "coverage",
+    "what a better selector could gain, one row per problem, arm and n: the curves' own, and all of the problem's "
+    "samples; problems that enter a curve",
+    (
+        Column("problem_id", TEXT, "", "the problem"),
+        Column("arm_id", TEXT, "", "the arm"),
+        Column("n", COUNT, "samples", "samples drawn from the problem's"),
+        Column("right_share", REAL, "0..1", "share of all of its samples that are right"),
+        Column("pass_at_n", REAL, "0..1", "chance that some sample of n is right, over all n-subsets"),
+        Column("majority_at_n", REAL, "0..1", "expected correctness of the vote of n, ties shared"),
+        Column("gap", REAL, "-1..1", "pass_at_n less majority_at_n"),
+        Column("entropy", REAL, "bits", "Shannon entropy of all votes cast over their answer classes"),
+        Column("classes", COUNT, "answers", "answer classes that got votes"),
+    ),
+)
+
+TABLES: tuple[Table, ...] = (
+    PROBLEMS,
+    ARMS,
+    TRACES,
+    ATTEMPTS,
+    BATCHES,
+    SELECTIONS,
+    SCORES,
+    CURVES,
+    STOPS,
+    ADAPTIVE,
+    COMPARISONS,
+    COVERAGE,
+)
 
 JOBS = Table(
     "jobs",
@@ -257,6 +339,7 @@ JOBS = Table(
         Column("total", COUNT, "samples", "asked for"),
         Column("done", COUNT, "samples", "finished, failed ones included"),
         Column("failed", COUNT, "samples", "given up"),
+        Column("spared", COUNT, "samples", "not sent, because a stopping rule found their problem decided"),
         Column("retries", COUNT, "requests", "made beyond the first of each sample"),
         Column("output_tokens", COUNT, "tokens", "billed"),
         Column("spent_usd", REAL, "USD", "settled over all runs"),
@@ -270,29 +353,5 @@ JOBS = Table(
         Column("submission_id", TEXT, "", "its id there"),
         Column("parent_job_id", TEXT, "", "the job whose samples this one judges; null for a job of its own"),
         Column("selector", TEXT, "", "the selector it judges for, or `equivalence`; null likewise"),
-    ),
-)
-
-SPEND = Table(
-    "spend",
-    "money by job, arm, model, lane and day, failed attempts included",
-    (
-        Column("job_id", TEXT, "", "the job"),
-        Column("arm_id", TEXT, "", "the arm"),
-        Column("model", TEXT, "", "the model as returned"),
-        Column("lane", TEXT, "", "live or batch"),
-        Column("day", pa.date32(), "UTC", "when the attempt finished"),
-        Column("attempts", COUNT, "requests", "made"),
-        Column("input_tokens", COUNT, "tokens", "uncached input"),
-        Column("cache_read_tokens", COUNT, "tokens", "input read from the prompt cache"),
-        Column("cache_write_tokens", COUNT, "tokens", "input written to the prompt cache"),
-        Column("output_tokens", COUNT, "tokens", "billed output"),
-        Column("cost_usd", REAL, "USD", "settled"),
-        Column(
-            "saved_usd",
-            REAL,
-            "USD",
-            "by the prompt cache, at list prices, the premium of writes subtracted; null where the model has none",
-        ),
     ),
 )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from polythink.storage import schema
+from polythink.storage.view_schema import VIEWS
 
 SQL_TYPES: dict[pa.DataType, str] = {
     schema.TEXT: "VARCHAR",
@@ -21,7 +22,7 @@ _PARTITION = schema.Column("job_id", schema.TEXT, "", "the job; from the folder'
 
 def column_tables() -> str:
     """One section per view: what a row is, and its columns with DuckDB type, unit and meaning."""
-    return "\n\n".join("\n".join(_section(table)) for table in (*schema.TABLES, schema.JOBS, schema.SPEND))
+    return "\n\n".join("\n".join(_section(table)) for table in (*schema.TABLES, *VIEWS))
 
 
 def _section(table: schema.Table) -> Iterator[str]:

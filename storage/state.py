@@ -13,8 +13,13 @@ Status = Literal["submitted", "running", "done", "stopped", "interrupted", "canc
 class ArmProgress:
     """How far one arm is."""
 
-    done: int
-    total: int
+    done: int  # samples finished
+    total: int  # samples asked for
+    spared: int = 0  # of these not wanted after all: their problem's vote was decided
+
+    @property
+    def wanted(self) -> int:
+        return self.total - self.spared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,12 +50,21 @@ class JobState:
     arms: dict[str, ArmProgress] = field(default_factory=dict)  # by arm_id
     warnings: tuple[str, ...] = ()  # of this run: what went wrong and did not end it
 
+    @property
+    def spared(self) -> int:
+        """Samples not wanted after all, because their problem's vote was decided without them."""
+        return sum(arm.spared for arm in self.arms.values())
+
+    @property
+    def wanted(self) -> int:
+        return self.total - self.spared
+
 
 def to_json(state: JobState) -> str:
     return json.dumps(asdict(state), indent=1)
 
 
-def from_json(text: str) -> JobState:
+def from_json(text: str | bytes) -> JobState:
     fields = json.loads(text)
     arms = {arm_id: ArmProgress(**progress) for arm_id, progress in fields.pop("arms").items()}
     warnings = tuple(fields.pop("warnings", ()))

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import duckdb
 import pyarrow as pa
 
 from polythink.storage import schema
+from polythink.storage.calibration_views import calibration_select, calibration_summary_select
+from polythink.storage.frontier_view import frontier_select
 from polythink.storage.rows import to_table
 from polythink.storage.schema_table import SQL_TYPES
 from polythink.storage.spend_view import spend_select
 from polythink.storage.state import JobState
+
+READ_BY: Mapping[str, frozenset[str]] = {  # the tables under each computed view
+    "spend": frozenset({"attempts"}),
+    "frontier": frozenset({"adaptive", "curves", "traces", "attempts", "selections"}),
+    "calibration": frozenset({"selections"}),
+    "calibration_summary": frozenset({"selections"}),
+}
 
 
 def create_views(
@@ -24,8 +33,17 @@ def create_views(
     connection.execute("SET parquet_metadata_cache = true")  # footers are read twice otherwise
     for table in schema.TABLES:
         connection.execute(f"CREATE VIEW {table.name} AS {_select(table, parts.get(table.name, ()))}")
-    connection.execute(f"CREATE VIEW spend AS {spend_select()}")
+    for name, select in _COMPUTED.items():
+        connection.execute(f"CREATE VIEW {name} AS {select()}")
     connection.register("jobs", _job_rows(states))
+
+
+_COMPUTED: Mapping[str, Callable[[], str]] = {
+    "spend": spend_select,
+    "frontier": frontier_select,
+    "calibration": calibration_select,
+    "calibration_summary": calibration_summary_select,
+}
 
 
 def _select(table: schema.Table, files: Sequence[str]) -> str:

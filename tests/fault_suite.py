@@ -13,13 +13,16 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
 
+from polythink.errors import UnknownJobError
 from polythink.simulator.process import SimulatorProcess
 from polythink.storage.archive import Archive
+from polythink.storage.journal import final_attempts, read_segment
+from polythink.storage.segments import read_blocks, segments
 from tests.fault_point import Point, When
 from tests.running import EXACTLY_ONCE, job_file, meter
 from tests.s3 import FINE, Bucket, Fault, S3Server, environment
@@ -28,26 +31,32 @@ ROOT = Path(__file__).parents[1]
 CONCURRENCY, SAMPLES, CAP_USD = 8, 12, 3.0
 KILLS_PER_JOB = 4
 TIMEOUT_S = 600.0
-_ALWAYS: Mapping[str, int] = {  # step -> how often it happens in a run
-    "write job": 2, "write part of problems": 1, "write part of arms": 1, "write state": 3, "write lease": 2,
-    "delete lease": 2, "write part of attempts": 2, "write part of traces": 2, "delete journal": 2,
-    "write part of selections": 1, "write part of curves": 3, "write part of comparisons": 2,
+_BEGUN: Mapping[str, int] = {  # step -> how often it happens in a run; in the order in which they first do
+    "write lease": 4, "write part of problems": 1, "write part of arms": 1, "write job": 2, "write state": 2,
 }  # fmt: skip
-_BATCH: Mapping[str, int] = {
-    "write batches": 3, "write part of batches": 3, "batch create": 1, "batch look": 2, "batch results": 1,
+_SENT: Mapping[str, Mapping[str, int]] = {
+    "live": {"send to workers": 4, "hear from workers": 6},
+    "batch": {
+        "write batches": 2, "write part of batches": 2, "batch create": 1, "batch look": 1, "batch results": 1,
+    },
 }  # fmt: skip
-STEPS: Mapping[str, Mapping[str, int]] = {
-    "live": {**_ALWAYS, "send to workers": 4, "hear from workers": 8},
-    "batch": {**_ALWAYS, **_BATCH},
+_KEPT: Mapping[bool, Mapping[str, int]] = {  # by whether the archive is local
+    True: {"append to the journal": 2, "close the journal": 1},
+    False: {"write journal": 2},
 }
-_LOCAL: Mapping[str, int] = {"append to the journal": 6, "close the journal": 1}
-_REMOTE: Mapping[str, int] = {"write journal": 4}
+_ENDED: Mapping[str, int] = {
+    "write part of attempts": 1, "write part of traces": 1, "delete journal": 1,
+    "write part of curves": 3, "write part of selections": 1, "write part of comparisons": 2,
+}  # fmt: skip
 COMPACTING: Mapping[str, int] = {"write part of traces": 1, "write part of attempts": 1, "delete part of traces": 2}
 _NEVER_TORN = ("delete", "send", "hear", "batch ", "close")
 _ROWS = """
     SELECT sample_id, count(*) AS n, count(*) FILTER (status = 'lost') AS lost
     FROM attempts WHERE job_id = ? GROUP BY ALL
 """
+
+
+_HELD = "SELECT sum(cost_usd) + coalesce(sum(reserved_usd), 0.0) AS usd FROM attempts WHERE job_id = ?"
 
 
 @dataclass(slots=True)
@@ -63,13 +72,37 @@ class Chain:
     lost: int = 0  # rows of requests whose end was not seen
 
 
-def point(rng: random.Random, steps: Mapping[str, int], *, is_local: bool) -> Point:
-    """A point drawn from all steps alike."""
-    step = rng.choice(sorted(steps))
-    whens: list[When] = ["before", "after"]
-    if is_local and not step.startswith(_NEVER_TORN):
-        whens.append("torn")
-    return Point(step=step, when=rng.choice(whens), nth=rng.randint(1, steps[step]))
+def steps_of(lane: str, *, is_local: bool) -> Mapping[str, int]:
+    """All steps at which a run may be killed, in the order in which they first happen, and how often each does."""
+    return {**_BEGUN, **_SENT[lane], **_KEPT[is_local], **_ENDED}
+
+
+class Points:
+    """Points drawn like cards: none comes again before all have come. One that was not reached goes back."""
+
+    def __init__(self, rng: random.Random, steps: Mapping[str, int], *, is_local: bool) -> None:
+        self._rng, self._steps, self._is_local = rng, steps, is_local
+        self._left: list[Point] = []
+
+    def draw(self, count: int) -> list[Point]:
+        """So many, in the order in which a run comes by."""
+        while len(self._left) < count:
+            fresh = [self._point(step, when) for step in self._steps for when in self._whens(step)]
+            self._rng.shuffle(fresh)
+            self._left = fresh + self._left
+        drawn, self._left = self._left[-count:], self._left[:-count]
+        order = list(self._steps)
+        return sorted(drawn, key=lambda point: order.index(point.step))
+
+    def back(self, missed: Point, others: Sequence[Point]) -> None:
+        self._left = [replace(missed, nth=1), *self._left, *others]
+
+    def _point(self, step: str, when: When) -> Point:
+        return Point(step=step, when=when, nth=self._rng.randint(1, self._steps[step]))
+
+    def _whens(self, step: str) -> tuple[When, ...]:
+        can_tear = self._is_local and not step.startswith(_NEVER_TORN)
+        return ("before", "torn", "after") if can_tear else ("before", "after")
 
 
 def call(arguments: Sequence[str], where: Point | None = None) -> int:
@@ -86,8 +119,8 @@ def call(arguments: Sequence[str], where: Point | None = None) -> int:
     return ended.returncode
 
 
-def chain(folder: Path, root: str, base_url: str, *, lane: str, seed: int, kills: int, is_local: bool) -> Chain:
-    """Kill a job so often, at points by the seed, bring it to its end, and hold it to what is promised."""
+def chain(folder: Path, root: str, base_url: str, points: Points, *, lane: str, seed: int, kills: int) -> Chain:
+    """Kill a job so often, at points that are drawn, bring it to its end, and hold it to what is promised."""
     rng, found = random.Random(f"{lane} {seed}"), Chain(lane)
     name = f"{lane}-{seed}"
     where = ["--archive", root]
@@ -96,31 +129,47 @@ def chain(folder: Path, root: str, base_url: str, *, lane: str, seed: int, kills
         select=["majority"], prompt={"template": "{{ problem }} Put the answer in \\boxed{}."},
         arms=[{"id": arm, "model": "claude-haiku-4-5", "reasoning": "none"} for arm in ("one", "other")],
     )  # fmt: skip
-    steps = {**STEPS[lane], **(_LOCAL if is_local else _REMOTE)}
-    for _ in range(3 * kills):
-        if len(found.kills) == kills:
-            break
-        at = point(rng, steps, is_local=is_local)
+    ahead = points.draw(kills)
+    while ahead:
+        at = ahead.pop(0)
         found.starts += 1
         code = call(["run", str(path), *where], at)
         if code == -signal.SIGKILL:
             found.kills.append(at)
-        elif code != 0:
+            _check_acknowledged(Archive(root), name, at)
+        elif code == 0:  # it came to its end without passing there
+            points.back(at, ahead)
+            break
+        else:
             raise AssertionError(f"{name} at {at} ended with {code}")
     found.starts += 1
     assert call(["run", str(path), *where]) == 0, f"{name} after {found.kills}"
-    _compact_under_fire(found, name, where, rng, is_local=is_local)
+    _compact_under_fire(found, name, where, rng)
     _check(found, Archive(root), name, base_url)
     assert call(["verify", name, *where]) == 0
     return found
 
 
-def _compact_under_fire(found: Chain, name: str, where: Sequence[str], rng: random.Random, *, is_local: bool) -> None:
-    at = point(rng, COMPACTING, is_local=is_local)
+def _compact_under_fire(found: Chain, name: str, where: Sequence[str], rng: random.Random) -> None:
+    (at,) = Points(rng, COMPACTING, is_local=False).draw(1)
     found.starts += 2
     if call(["compact", name, *where], at) == -signal.SIGKILL:
         found.kills.append(Point(step=f"compact: {at.step}", when=at.when, nth=at.nth))
     assert call(["compact", name, *where]) == 0
+
+
+def _check_acknowledged(archive: Archive, name: str, at: Point) -> None:
+    """What a killed run had said to be done is in Parquet or in its journal."""
+    try:
+        job_id = archive.resolve(name)
+    except UnknownJobError:  # killed before it was stored
+        return
+    state = archive.state(job_id)
+    assert state is not None
+    kept = set(archive.sql("SELECT sample_id FROM traces WHERE job_id = ?", [job_id])["sample_id"].to_pylist())
+    journal = (read_segment(read_blocks(archive, ref) or []) for ref in segments(archive, job_id))
+    kept |= {end.key.sample_id(job_id) for segment in journal for end in final_attempts(segment.attempts)}
+    assert state.done <= len(kept), f"{name} killed at {at}: {state.done} were said to be done, {len(kept)} are kept"
 
 
 def _check(found: Chain, archive: Archive, name: str, base_url: str) -> None:
@@ -139,6 +188,8 @@ def _check(found: Chain, archive: Archive, name: str, base_url: str) -> None:
     unexplained = [sample for sample, tally in served.items() if tally["requests"] > rows[sample]["n"]]
     assert not unexplained, f"{name} after {found.kills}: billed and not on record: {unexplained}"
     assert found.billed_usd <= CAP_USD
+    held = archive.sql(_HELD, [job_id])["usd"][0].as_py()
+    assert found.billed_usd - 1e-9 <= held <= CAP_USD, f"{name} after {found.kills}: {held} settled and held"
 
 
 @contextmanager
@@ -156,9 +207,11 @@ def chains(kills: int, *, lane: str, seed: int, bucket: Bucket | None = None) ->
     """Jobs with at least so many kills in all, on a local archive or in a bucket that fails and dawdles."""
     with tempfile.TemporaryDirectory() as name, simulator(Path(name)) as server:
         root, left = str(Path(name) / "archive") if bucket is None else bucket.root, kills
+        is_local = bucket is None
+        points = Points(random.Random(f"{lane} {seed}"), steps_of(lane, is_local=is_local), is_local=is_local)
         while left > 0:
             most = min(KILLS_PER_JOB, left)
-            found = chain(Path(name), root, server.base_url, lane=lane, seed=seed, kills=most, is_local=bucket is None)
+            found = chain(Path(name), root, server.base_url, points, lane=lane, seed=seed, kills=most)
             left, seed = left - len(found.kills), seed + 1
             yield found
 

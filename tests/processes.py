@@ -61,9 +61,9 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
 
 
 class JumpyClock:
-    """A wall clock that somebody sets: each call of `time.time` may find it elsewhere, an hour back or ahead."""
+    """A wall clock that somebody sets: each call of `time.time` may find it hours or a day away."""
 
-    JUMPS_S = (0.0, -3600.0, 3600.0, -86400.0, 0.0)
+    JUMPS_S = (0.0, -3600.0, 3600.0, -86400.0, 0.0, 86400.0)
 
     def __init__(self, calls: int) -> None:
         self._true, self._calls, self._left = time.time, calls, 0

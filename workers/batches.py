@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import anthropic
 import httpx2
 
-from polythink.records import Attempt, Usage
+from polythink.records import Attempt, AttemptStatus, Usage
 from polythink.workers.clients import credential
 from polythink.workers.failures import classify_exception, classify_streamed
 from polythink.workers.prices import price
@@ -22,7 +23,7 @@ from polythink.workers.sampling import SIMULATOR_HEADER
 from polythink.workers.tasks import Endpoint, Failure, Result, Task
 
 PAGE = 100  # batches listed at a time
-LISTED_AT_MOST = 1_000
+LOST = "lost"  # the type of a result that the API no longer has
 REQUEST_S = 120.0  # seconds that any one call may take; creating a large batch sends megabytes
 
 
@@ -35,6 +36,7 @@ class RemoteBatch:
     ended_at: float | None
     requests: int
     is_canceling: bool
+    is_archived: bool  # its results can no longer be read
 
 
 class BatchCallError(Exception):
@@ -77,15 +79,11 @@ class BatchEndpoint:
         with _failures():
             return _remote(self._batches.retrieve(batch_id))
 
-    def newest(self) -> list[RemoteBatch]:
-        """The newest batches of the organization, ours and others'."""
-        found: list[RemoteBatch] = []
+    def since(self, created_at: float) -> list[RemoteBatch]:
+        """The workspace's batches created from then on (Unix seconds), ours and others', newest first."""
         with _failures():
-            for batch in self._batches.list(limit=PAGE):
-                found.append(_remote(batch))
-                if len(found) >= LISTED_AT_MOST:
-                    break
-        return found
+            newest_first = map(_remote, self._batches.list(limit=PAGE))
+            return list(takewhile(lambda batch: batch.created_at >= created_at, newest_first))
 
     def cancel(self, batch_id: str) -> None:
         with _failures():
@@ -120,7 +118,7 @@ def result_of(
     attempt = Attempt(
         key=task.key,
         number=task.number,
-        status="complete" if failure is None else "failed" if failure.disposition == "give_up" else "retry",
+        status=_status(result, failure),
         lane="batch",
         endpoint=endpoint.name,
         queued_at=task.queued_at,
@@ -151,6 +149,14 @@ def _usage(message: Mapping[str, Any]) -> Usage:
     return billed(counts, counts.get("output_tokens") or 0)
 
 
+def _status(result: dict[str, Any], failure: Failure | None) -> AttemptStatus:
+    if failure is None:
+        return "complete"
+    if result.get("type") == LOST:
+        return "lost"
+    return "failed" if failure.disposition == "give_up" else "retry"
+
+
 def _failure(result: dict[str, Any]) -> Failure | None:
     match result.get("type"):
         case "succeeded":
@@ -159,6 +165,8 @@ def _failure(result: dict[str, Any]) -> Failure | None:
             return classify_streamed(result.get("error") or {})
         case kind:  # nobody's fault, and not billed: owed again at once, without a strike
             message = f"the batch ended before this request was processed ({kind})"
+            if kind == LOST:
+                message = "the API no longer has the result; it may have been billed"
             return Failure(
                 disposition="retry", error_type=f"batch_{kind}", message=message, limited=True, retry_after_s=0.0
             )
@@ -173,6 +181,7 @@ def _remote(batch: Any) -> RemoteBatch:
         ended_at=batch.ended_at.timestamp() if batch.processing_status == "ended" and batch.ended_at else None,
         requests=total,
         is_canceling=batch.processing_status == "canceling",
+        is_archived=batch.archived_at is not None,
     )
 
 

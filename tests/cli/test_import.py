@@ -146,3 +146,27 @@ def test_the_highest_recorded_score_is_the_recorded_pick(call: Call, archive: Ar
             FROM traces GROUP BY problem_id, arm_id)
     """
     assert archive.sql(query).to_pylist() == [{"ballots": 200, "same": 200}]
+
+
+def test_a_replay_is_drawn_beside_its_table(call: Call, archive: Archive, tmp_path: Path) -> None:
+    answers = ["1", "2", "1", "1", "3", "1"]
+    rows = [
+        {"question_id": f"p{p}", "gold": "1", "answer": answers[(p + n) % 6], "source": f"s{p % 2}"}
+        for p in range(6)
+        for n in range(6)
+    ]
+    file = tmp_path / "theirs.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    brought(call, archive, str(file), "--map", "family=source")
+    families = archive.sql("SELECT DISTINCT family FROM problems ORDER BY 1")["family"].to_pylist()
+    assert families == ["s0", "s1"]
+    replayed = ("replay", "theirs", "--archive", archive.root)
+    plain = call(*replayed)
+    for suffix, start in ((".html", b"<!DOCTYPE html>"), (".svg", b"<svg"), (".png", b"\x89PNG")):
+        path = tmp_path / "drawn" / f"replay{suffix}"
+        result = call(*replayed, "-o", str(path))
+        assert (result.exit_code, result.stdout) == (0, plain.stdout) and str(path) in result.stderr
+        assert path.read_bytes().startswith(start)
+    assert "2 families of problems" in (tmp_path / "drawn" / "replay.svg").read_text()
+    refused = call(*replayed, "-o", str(tmp_path / "replay.pdf"))
+    assert refused.exit_code == 2 and ".svg, .png, .html" in refused.stderr

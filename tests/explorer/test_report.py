@@ -123,13 +123,15 @@ def test_outcomes_are_counted_and_none_is_dropped(graded_archive: Callable[..., 
         assert int(row[-1]) == sum(counted.values()) == 32
 
 
-def test_both_figures_are_drawn_for_light_and_dark_and_wide_and_narrow(graded_archive: Callable[..., Archive]) -> None:
+def test_every_figure_is_drawn_for_light_and_dark_and_wide_and_narrow(graded_archive: Callable[..., Archive]) -> None:
     page = Page(render(read_results(graded_archive(), "sums-1")))
     assert [attrs["id"] for tag, attrs in page.elements if tag == "figure"] == [
         "accuracy-over-thinking",
         "accuracy-over-samples",
+        "accuracy-over-dollars",
+        "accuracy-over-confidence",
     ]
-    assert page.count("svg") == 8
+    assert page.count("svg") == 16
 
 
 def test_each_problem_has_a_line_with_a_mark_per_arm(graded_archive: Callable[..., Archive]) -> None:
@@ -142,13 +144,30 @@ def test_each_problem_has_a_line_with_a_mark_per_arm(graded_archive: Callable[..
     assert sum("right" in chip for chip in chips) == right[0]["n"]
 
 
+def test_confidence_and_gaps_are_the_numbers_of_the_archive(graded_archive: Callable[..., Archive]) -> None:
+    archive = graded_archive()
+    page = Page(render(read_results(archive, "sums-1")))
+    picks = archive.sql(
+        "SELECT arm_id, avg(confidence) AS confidence, avg(correct::INT) AS right, count(*)::INT AS n "
+        "FROM selections WHERE selector = 'majority' AND correct IS NOT NULL GROUP BY arm_id ORDER BY arm_id"
+    ).to_pylist()
+    shown = page.tables["calibration"][1:]
+    assert sorted(row[1:4] for row in shown) == sorted(
+        [f"{p['n']}", labels.percent(p["confidence"]), labels.percent(p["right"])] for p in picks
+    )
+    best = read_results(archive, "sums-1").gaps
+    assert [row[0] for row in page.tables["gaps"][1:]] == [gap.problem_id for gap in best]
+    worst = archive.sql("SELECT max(gap) AS gap FROM coverage WHERE n = 4 AND arm_id = 'haiku.4096'").to_pylist()
+    assert best[0].gap == worst[0]["gap"] > 0
+
+
 @pytest.mark.parametrize("mind", ["synthetic", "<b>other</b>"])
 def test_simulated_traces_are_said_on_the_face(graded_archive: Callable[..., Archive], mind: str) -> None:
     html = render(read_results(graded_archive(mind), "sums-1"))
     banners = re.findall(r'<p class="banner"[^>]*>(.*?)</p>', html)
     assert len(banners) == 1
     assert banners[0].startswith("Simulated: ")
-    assert len(re.findall(r"<tspan[^>]*>Simulated: ", html)) == 8, "every figure says so too"
+    assert len(re.findall(r"<tspan[^>]*>Simulated: ", html)) == 16, "every figure says so too"
 
 
 def test_real_traces_carry_no_banner(graded_archive: Callable[..., Archive]) -> None:
@@ -180,7 +199,7 @@ def test_long_texts_are_cut_and_say_so(hostile_archive: Archive) -> None:
 def test_nothing_is_loaded_from_anywhere(hostile_archive: Archive, tmp_path: Path) -> None:
     pages = [write_report(hostile_archive, "hostile-1", tmp_path / "deep" / "report.html")]
     pages += [p for p in write_figures(hostile_archive, "hostile-1", tmp_path / "figures") if p.suffix != ".png"]
-    assert len(pages) == 5
+    assert len(pages) == 9
     for path in pages:
         html = path.read_text(encoding="utf-8")
         elements = Page(re.sub(r"(?s)<script>.*?</script>", "<script></script>", html)).elements

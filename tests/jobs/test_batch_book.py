@@ -52,7 +52,7 @@ def test_samples_are_released_only_when_every_candidate_is_ruled_out_and_none_ca
         st.builds(
             Listed,
             batch_id=st.text("abcd", min_size=1, max_size=2),
-            created_at=st.floats(NOW - 1000, NOW + 1000),
+            created_at=st.floats(NOW - 1e6, NOW + 1e6),
             requests=st.integers(1, 5),
             has_ended=st.booleans(),
         )
@@ -68,8 +68,15 @@ def test_no_batch_that_could_be_ours_is_passed_over(listed: list[Listed], known:
     assert not {batch.batch_id for batch in found} & known
 
 
+def test_a_batch_that_was_intended_by_a_clock_days_ahead_is_a_candidate() -> None:
+    created = Listed(batch_id="b", created_at=NOW - 3 * 86400.0, requests=3, has_ended=True)
+    assert candidates(intended(), [created], known=()) == [created]
+
+
 def test_what_is_over_stays_over() -> None:
     created = intended().created("b", NOW)
+    with pytest.raises(ValueError, match="cannot become"):
+        created.released("what the API took in may have been billed")
     for over in (intended().released("refused"), created.settled(outcomes={}, cost_usd=0.0, ended_at=NOW)):
         assert not over.is_open
         with pytest.raises(ValueError, match="cannot become"):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 import yaml
 
@@ -25,8 +28,9 @@ from polythink.simulator.process import SimulatorProcess
 from polythink.storage.archive import Archive
 from polythink.storage.state import JobState
 from tests.batch_crash import STEPS
-from tests.processes import JumpyClock
+from tests.processes import JumpyClock, wait_for
 from tests.running import EXACTLY_ONCE, job_file, meter, one_row, run
+from tests.scripted_server import Reply, Request, ScriptedServer
 
 ROOT = Path(__file__).parents[2]
 BOTH = [
@@ -200,6 +204,117 @@ def test_batches_hold_no_more_than_they_may(tmp_path: Path, monkeypatch: pytest.
         assert (state.status, state.done) == ("done", 30)
         billed_once(archive, server.base_url, 30)
     assert archive.sql("SELECT requests FROM batches ORDER BY number")["requests"].to_pylist() == [7, 7, 7, 7, 2]
+
+
+@pytest.mark.parametrize("at_once", [10, 30])
+def test_a_batch_whose_last_results_fill_a_part_is_settled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(batch_crew, "HANDED_OVER", at_once)
+    with simulator() as server:
+        archive = Archive(tmp_path / "archive")
+        run(archive, job_file(tmp_path, server.base_url, lane="batch"))
+        billed_once(archive, server.base_url, 30)
+
+
+def test_results_that_the_api_no_longer_keeps_are_lost_held_under_the_cap_and_sent_again(tmp_path: Path) -> None:
+    # 29 days of the API in ten seconds.
+    with simulator("--time-scale", "250000", "--batch-seconds", "43200") as server:
+        path = job_file(tmp_path, server.base_url, lane="batch", cap={"usd": 5})
+        command = [sys.executable, "-m", "tests.batch_crash", str(tmp_path / "archive"), str(path), "after the id"]
+        assert subprocess.run(command, cwd=ROOT, capture_output=True, check=False).returncode == -signal.SIGKILL
+        wait_for(lambda: listed(server.base_url)[0]["archived_at"] is not None, "29 days")
+        archive = Archive(tmp_path / "archive")
+        state, _ = run(archive, path)
+        assert (state.status, state.done) == ("done", 30)
+        assert meter(server.base_url)["requests"] == 60
+    lost = one_row(
+        archive,
+        "SELECT count(*) AS rows, sum(a.reserved_usd) = any_value(b.reserved_usd) AS held FROM attempts a, batches b"
+        " WHERE a.status = 'lost' AND a.error_type = 'batch_lost' AND b.number = 1",
+    )
+    assert lost == {"rows": 30, "held": True}
+    first, second = archive.sql("SELECT state, reason, succeeded, errored FROM batches ORDER BY number").to_pylist()
+    assert (first["state"], first["errored"], "29 days" in first["reason"]) == ("settled", 30, True)
+    assert (second["state"], second["succeeded"], second["reason"]) == ("settled", 30, None)
+    assert [audit.differences for audit in verify_job(archive, archive.job_ids()[-1])] == [()]
+
+
+def listed(base_url: str) -> list[dict[str, Any]]:
+    """The batches as the API lists them."""
+    headers = {"authorization": f"Bearer {os.environ['ANTHROPIC_API_KEY']}", "anthropic-version": "2026-10-21"}
+    found: list[dict[str, Any]] = httpx2.get(f"{base_url}/v1/messages/batches", headers=headers).json()["data"]
+    return found
+
+
+class FullQueue:
+    """A batch API whose queue has room for one batch, which ends as soon as it is looked at."""
+
+    def __init__(self) -> None:
+        self.requests: dict[str, list[str]] = {}
+        self.ended: set[str] = set()
+        self.base_url = ""
+        self.refusals = 0
+        self.pressed = 0  # tries between a refusal and the end of a batch
+        self._was_refused = False
+
+    def __call__(self, request: Request) -> Reply:
+        *_, last = request.path.split("/")
+        if request.method == "POST":
+            return self._create([entry["custom_id"] for entry in request.body["requests"]])
+        if last != "results":
+            self.ended.add(last)
+            self._was_refused = False
+            return self._shown(last)
+        batch = request.path.split("/")[-2]
+        message = {"id": "m", "model": "claude-haiku-4-5", "content": [{"type": "text", "text": "4"}],
+                   "usage": {"input_tokens": 9, "output_tokens": 2}}  # fmt: skip
+        rows = [
+            {"custom_id": each, "result": {"type": "succeeded", "message": message}} for each in self.requests[batch]
+        ]
+        return Reply(body="".join(json.dumps(row) + "\n" for row in rows).encode())
+
+    def _create(self, custom_ids: list[str]) -> Reply:
+        if len(self.ended) < len(self.requests):
+            self.refusals += 1
+            self.pressed += self._was_refused
+            self._was_refused = True
+            error = {"type": "error", "error": {"type": "rate_limit_error", "message": "the queue is full"}}
+            return Reply(status=429, headers={"retry-after": "0"}, body=json.dumps(error).encode())
+        batch = f"msgbatch_{len(self.requests)}"
+        self.requests[batch] = custom_ids
+        return self._shown(batch)
+
+    def _shown(self, batch: str) -> Reply:
+        now = datetime.now(UTC).isoformat()
+        counts = {"processing": 0, "succeeded": len(self.requests[batch]), "errored": 0, "canceled": 0, "expired": 0}
+        place = f"{self.base_url}/v1/messages/batches/{batch}/results"
+        shown: dict[str, Any] = {
+            "id": batch,
+            "type": "message_batch",
+            "request_counts": counts,
+            "created_at": now,
+            "expires_at": now,
+        }
+        has_ended = batch in self.ended
+        status = {"processing_status": "ended" if has_ended else "in_progress", "ended_at": now if has_ended else None}
+        shown |= status | {"results_url": place if has_ended else None, "archived_at": None}
+        return Reply(headers={"content-type": "application/json"}, body=json.dumps(shown).encode())
+
+
+def test_a_full_queue_is_not_pressed_and_filled_again_when_a_batch_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_crew, "MOST_REQUESTS", 10)
+    monkeypatch.setattr(batch_packing, "MOST_REQUESTS", 10)
+    api = FullQueue()
+    with ScriptedServer(api) as server:
+        api.base_url = server.base_url
+        archive = Archive(tmp_path / "archive")
+        state, _ = run(archive, job_file(tmp_path, server.base_url, lane="batch"))
+    assert (state.status, state.done) == ("done", 30)
+    assert (len(api.requests), api.refusals > 0, api.pressed) == (3, True, 0)
+    assert sorted(map(len, api.requests.values())) == [10, 10, 10]
 
 
 def test_the_cap_holds_for_batches_too(tmp_path: Path) -> None:

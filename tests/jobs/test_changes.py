@@ -117,6 +117,28 @@ def test_a_problem_in_the_same_words_may_be_graded_otherwise(field: str, value: 
     assert read_otherwise(job(), ARMS, PROBLEMS, job(), asked) == [f"problem p1: its {field} changed"]
 
 
+def grouped(problems: tuple[Problem, ...], family: str) -> tuple[Problem, ...]:
+    return tuple(replace(p, family=family, fields={**p.fields, "passage": family}) for p in problems)
+
+
+def test_another_family_mixes_no_samples_and_reads_none_anew() -> None:
+    by_passage = job(problems={"path": "p.jsonl", "family": "passage"})
+    before, after = grouped(PROBLEMS, "x"), grouped(PROBLEMS, "y")
+    for kept_job, kept, asked in ((by_passage, before, after), (job(), PROBLEMS, after)):
+        assert unlike(kept_job, ARMS, kept, by_passage, ARMS, asked) == []
+        assert read_otherwise(kept_job, ARMS, kept, by_passage, asked) == []
+    assert read_otherwise(by_passage, ARMS, after, job(), PROBLEMS) == []
+
+
+def test_a_family_that_a_prompt_shows_or_a_function_sees_is_like_any_other_field() -> None:
+    before, after = grouped(PROBLEMS[:1], "x"), grouped(PROBLEMS[:1], "y")
+    shown = job(problems={"path": "p.jsonl", "family": "passage"})
+    arms = (replace(ARMS[0], template="{{ passage }}: {{ problem }}"),)
+    assert unlike(shown, arms, before, shown, arms, after) == ["problem p0: its fields changed"]
+    graded = job(problems={"path": "p.jsonl", "family": "passage"}, grade={"python": "files/g-1234.py:grade"})
+    assert read_otherwise(graded, ARMS, before, graded, after) == ["problem p0: its fields changed"]
+
+
 def test_what_is_gone_is_refused_by_name() -> None:
     assert differences(arms=ARMS[:1], problems=PROBLEMS[1:]) == ["arm b: is gone", "problem p0: is gone"]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
 
-from tests.fault_suite import chains, main, trouble
+from tests.fault_suite import Points, chains, main, steps_of, trouble
 from tests.s3 import Bucket
 
 
@@ -31,4 +32,15 @@ def test_killed_at_any_step_over_a_bucket_that_fails_nothing_is_lost(bucket: Buc
 @pytest.mark.timeout(7200)
 def test_two_hundred_kills(tmp_path: Path) -> None:
     main(200, tmp_path / "faults.md", seed=11)
-    assert (tmp_path / "faults.md").read_text().count("`verify` was clean") == 4
+    page = (tmp_path / "faults.md").read_text()
+    assert page.count("`verify` was clean") == 4
+    steps = {*steps_of("live", is_local=True), *steps_of("batch", is_local=True), *steps_of("live", is_local=False)}
+    assert [step for step in steps if f"| {step}, " not in page] == [], "none was left out"
+
+
+def test_a_point_that_was_drawn_comes_again_only_after_all_others() -> None:
+    steps = steps_of("batch", is_local=True)
+    points = Points(random.Random(7), steps, is_local=True)
+    drawn = [point for _ in range(12) for point in points.draw(4)]
+    assert len({(point.step, point.when) for point in drawn}) == len(drawn) == 48
+    assert {point.step for point in drawn} == set(steps)

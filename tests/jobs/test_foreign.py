@@ -91,3 +91,11 @@ def test_a_problem_keeps_the_fields_its_rows_agree_in_and_its_first_gold() -> No
     assert found.problems["p"].gold == "1"
     assert said(found) == [(2, "another gold for 'p'; the first one counts")]
     assert [issue.taken for issue in found.issues] == [True] and len(found.samples) == 2
+
+
+def test_a_family_is_taken_only_where_a_field_is_named_for_it() -> None:
+    rows = [row("p", source="x"), row("p", source="y"), row("q", family="z")]
+    found = read(rows, family="source")
+    assert {p.problem_id: p.family for p in found.problems.values()} == {"p": "x", "q": None}
+    assert said(found) == [(2, "another family for 'p'; the first one counts")]
+    assert read(rows).problems["q"].family is None and read(rows).problems["q"].common == {"family": "z"}

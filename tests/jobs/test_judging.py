@@ -109,6 +109,26 @@ def test_the_cap_bounds_samples_and_judging_together(tmp_path: Path) -> None:
     assert rows(archive, work.job_id, "SELECT * FROM selections WHERE job_id = ? AND selector = 'judge'") == []
 
 
+def test_the_cap_of_tokens_bounds_samples_and_judging_together(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "archive")
+    judged: dict[str, Any] = {"prompt": PROMPT, "samples": 4, "select": [{"judge": {"model": MODEL}}]}
+    with _simulator(tmp_path, ["a", "b", "c"], PERFECT) as simulator:
+        first, work = run(archive, job_file(tmp_path, simulator.base_url, prompt=PROMPT, samples=4))
+        most = first.output_tokens + 100  # less than a verdict may take
+        state, _ = run(
+            archive, job_file(tmp_path, simulator.base_url, cap={"usd": 100, "output_tokens": most}, **judged)
+        )
+        assert state.status == "stopped"
+        assert state.reason is not None and "judging for judge" in state.reason and "cap.output_tokens" in state.reason
+        assert meter(simulator.base_url)["requests"] == 12, "not one verdict fits"
+        state, _ = run(
+            archive, job_file(tmp_path, simulator.base_url, cap={"usd": 100, "output_tokens": 1_000_000}, **judged)
+        )
+    assert state.status == "done"
+    [verdicts] = rows(archive, work.job_id, "SELECT count(*) AS n FROM traces WHERE starts_with(job_id, ? || '.')")
+    assert verdicts["n"] == 12
+
+
 def _simulator(folder: Path, problems: list[str], options: list[str]) -> SimulatorProcess:
     """One that knows the gold answers of `job_file`."""
     job_file(folder, "http://127.0.0.1:1", problems=problems)

@@ -45,6 +45,14 @@ def test_named_fields_are_used_and_further_names_added(tmp_path: Path) -> None:
     assert problem.fields == {"key": "k", "solution": 3, "question": "Q", "id": "other", "problem": "Q"}
 
 
+def test_problems_of_one_family_say_so_and_null_is_none(tmp_path: Path) -> None:
+    write(tmp_path / "p.jsonl", {"id": 1, "of": 7.0}, {"id": 2, "of": 7}, {"id": 3, "of": None}, {"id": 4})
+    problems, issues = load(tmp_path, family="of")
+    assert [one.family for one in problems] == ["7", "7", None, None]
+    assert [issue.found for issue in issues] == ["a row without `of`"]
+    assert {one.family for one in load(tmp_path)[0]} == {None}
+
+
 def test_files_are_taken_in_order_each_once(tmp_path: Path) -> None:
     for name in ("b", "a", "c"):
         write(tmp_path / f"{name}.jsonl", {"id": name})

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from polythink.jobs.selection import select, select_anew
+from polythink.jobs.selection import notes, select, select_anew
 from polythink.jobs.workload import recall
-from polythink.selectors.stage import kept_selectors
+from polythink.selectors.stage_rows import kept_selectors
 from polythink.storage.archive import Archive
 from polythink.storage.schema import CURVES, SELECTIONS
 from tests.running import job_file, run
@@ -44,3 +44,27 @@ def test_selecting_anew_changes_nothing_where_nothing_is_new(tmp_path: Path) -> 
     before = archive.sql(query)
     select_anew(archive, recall(archive, work.job_id))
     assert archive.sql(query) == before
+
+
+REWARD = """
+def score(question, answer, sample):
+    return float(len(sample["text"])) if "2 + 2" in question else None
+"""
+
+
+def test_a_run_asks_its_functions_and_ends_well_with_a_scorer_that_cannot_be_trained(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "archive")
+    (tmp_path / "reward.py").write_text(REWARD)
+    wanted = ["majority", "scorer", {"best": {"python": "reward.py:score"}}]
+    with ScriptedServer(lambda request: streamed(message_events())) as server:
+        state, work = run(archive, job_file(tmp_path, server.base_url, samples=2, select=wanted))
+    assert state.status == "done"
+    assert [warning.partition(":")[0] for warning in state.warnings] == ["scorer"]
+    assert "learns from both kinds" in state.warnings[0] or "folds need one each" in state.warnings[0]
+    rows = archive.sql("SELECT selector, count(*) AS n FROM selections GROUP BY ALL ORDER BY ALL").to_pylist()
+    assert rows == [{"selector": "best", "n": 3}, {"selector": "majority", "n": 3}]
+    assert archive.sql("SELECT count(score) AS n FROM scores WHERE selector = 'best'")["n"].to_pylist() == [6]
+    (tmp_path / "reward.py").unlink()
+    assert notes(select_anew(archive, recall(archive, work.job_id)), work.job_id) == state.warnings, (
+        "and says so each time"
+    )

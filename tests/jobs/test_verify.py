@@ -144,8 +144,11 @@ SPOILED: dict[str, tuple[schema.Table, Change, set[str]]] = {
         lambda rows: pa.concat_tables([rows, rows.slice(0, 1)]),
         {"selections"},
     ),
+    "another score": (schema.SCORES, put("score", 0.123), {"scores"}),
+    "a lost score": (schema.SCORES, lambda rows: rows.slice(1), {"scores"}),
     "a better curve": (schema.CURVES, put("accuracy", 1.5), {"curves"}),
     "a wider band": (schema.CURVES, put("low", lambda old: old - 0.001), {"curves"}),
+    "a wider gap": (schema.COVERAGE, put("gap", 1.5), {"coverage"}),
     "another comparison": (schema.COMPARISONS, put("p_value", 0.001), {"comparisons"}),
 }
 

@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from polythink.errors import ArchiveError, JobBusyError, JobChangedError
+from polythink.jobs.functions import loadable
 from polythink.jobs.load import load_job
 from polythink.jobs.spec_parts import PythonGrade
-from polythink.jobs.workload import Workload, grade_function, recall, store
+from polythink.jobs.workload import Workload, recall, store
 from polythink.selectors.sandbox import Sandbox
 from polythink.storage.archive import Archive
 from tests.running import job_file
@@ -138,7 +139,7 @@ def test_a_grading_file_is_kept_with_the_job_and_a_changed_one_is_refused(tmp_pa
     shutil.rmtree(folder)
     kept = recall(archive, work.job_id)
     assert isinstance(kept.job.grade, PythonGrade)
-    with grade_function(archive, kept, kept.job.grade) as function, Sandbox(function) as sandbox:
+    with loadable(archive, kept.job_id, kept.job.grade.python) as function, Sandbox(function) as sandbox:
         assert archive.root in function
         assert sandbox.call([("4", {"gold": "4"}), ("5", {"gold": "4"})]) == [True, False]
 

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from polythink.selectors.explain import ArmCount, explain_classes, explain_problem, explain_selector, explain_truth
+from polythink.selectors.poll import Poll, load_poll
 from polythink.selectors.registry import SelectorConfig, parse_selector
-from polythink.selectors.stage import Decided, Poll, decide, load_poll, select_job, truth_curves
+from polythink.selectors.stage import Decided, decide, select_job, truth_curves
 from polythink.storage.archive import Archive
 from tests.selectors.test_stage import trace, write_job
 

@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from polythink.records import AnswerRule, Problem
 from polythink.selectors.grading import FinishedText, Grader, read_and_grade
 from polythink.selectors.passk import pass_at
 from polythink.selectors.registry import SelectorConfig, parse_selector
-from polythink.selectors.stage import select_job, thinking_job
+from polythink.selectors.stage import select_job
+from polythink.selectors.thinking_job import thinking_job
 from polythink.storage.archive import Archive
 from polythink.storage.schema import ARMS, PROBLEMS, TRACES, Table
 
@@ -41,7 +43,7 @@ def write_job(archive: Archive, golds: dict[str, str | None], traces: list[dict[
         archive, PROBLEMS, [{"problem_id": p, "ordinal": i, "gold": gold} for i, (p, gold) in enumerate(golds.items())]
     )
     arms = sorted({trace["arm_id"] for trace in traces})
-    write(archive, ARMS, [{"arm_id": arm, "ordinal": i} for i, arm in enumerate(arms)])
+    write(archive, ARMS, [{"arm_id": arm, "ordinal": i, "model": "m"} for i, arm in enumerate(arms)])
     write(archive, TRACES, traces)
 
 
@@ -138,10 +140,30 @@ def test_line_through_thinking_arms(archive: Archive) -> None:
         for p in range(10)
     ]
     write_job(archive, {f"p{p}": "1" for p in range(10)}, traces)
-    points, fit = thinking_job(archive, "j")
+    points, lines = thinking_job(archive, "j")
     assert {point.arm_id: point.accuracy for point in points} == {"none": 0.1, "short": 0.2, "long": 0.4}
-    assert fit is not None
+    (line,) = lines
+    fit = line.fit
+    assert line.model == "m" and len(line.tokens) == len(line.low) == len(line.high)
+    assert [line.tokens[0], line.tokens[-1]] == pytest.approx([1024, 4096])
     assert [fit.slope, fit.intercept, fit.arms] == pytest.approx([0.1, -0.8, 2])
+
+
+def test_bands_go_by_families_and_an_archive_without_them_still_reads(archive: Archive) -> None:
+    traces = [trace(f"p{p}", i, "1", p < 10, arm_id=arm) for p in range(20) for i in range(2) for arm in "ab"]
+    write_job(archive, {f"p{p}": "1" for p in range(20)}, traces)
+    older = PROBLEMS.arrow.remove(PROBLEMS.arrow.get_field_index("family"))
+    rows = [{"problem_id": f"p{p}", "ordinal": p, "gold": "1"} for p in range(20)]
+    pq.write_table(pa.Table.from_pylist(rows, schema=older), archive.store.place(str(archive.parts("problems")[0])))
+    widths = []
+    for family in (None, lambda p: str(p), lambda p: "first" if p < 10 else None):
+        if family is not None:
+            write(archive, PROBLEMS, [row | {"family": family(p)} for p, row in enumerate(rows)])
+        select_job(archive, "j", selectors=BOTH, equivalence="string")
+        bands = "SELECT high - low AS width FROM curves ORDER BY selector, arm_id, n"
+        widths.append(archive.sql(bands)["width"].to_pylist())
+    assert widths[0] == widths[1]
+    assert min(widths[2]) > max(widths[0])
 
 
 def recorded(name: str) -> list[dict[str, Any]]:

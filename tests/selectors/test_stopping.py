@@ -16,8 +16,9 @@ from typer.testing import CliRunner
 
 from polythink import facts
 from polythink.cli.main import app
+from polythink.selectors.greedy import Greedy, allocate
 from polythink.selectors.panel import ABSTAINS, Panel, count
-from polythink.selectors.replay import RULES, Replayed, allocate, replay
+from polythink.selectors.replay import RULES, Replayed, replay
 from polythink.selectors.stopping import (
     Beta,
     Dirichlet,
@@ -77,7 +78,9 @@ def test_more_confidence_never_asks_for_less(seen: list[int], one: float, other:
 
 
 def test_small_cases_by_hand() -> None:
-    assert stops_at(Beta(confidence=0.95, at_least=1), [0] * 9) == 4  # 1 - 1/32 after four, 1 - 1/16 after three
+    assert (
+        stops_at(Beta(confidence=0.95, at_least=1, wave=1), [0] * 9) == 4
+    )  # 1 - 1/32 after four, 1 - 1/16 after three
     assert stops_at(Beta(confidence=0.9), [ABSTAINS] * 9) == 9
     assert stops_at(Window(size=2), [0, 1, 1, 0, 2, 2, 2]) == 6
     assert stops_at(Window(size=2), [ABSTAINS] * 4) == 4
@@ -85,14 +88,15 @@ def test_small_cases_by_hand() -> None:
 
 @given(st.lists(st.lists(st.integers(ABSTAINS, 2), min_size=1, max_size=8), min_size=1, max_size=6), st.integers(0, 60))
 def test_an_allocation_spends_its_budget_and_no_more_than_there_is(problems: list[list[int]], budget: int) -> None:
-    used = allocate(problems, budget)
-    assert sum(used) == min(budget, sum(map(len, problems)))
+    used = allocate(problems, budget, Greedy())
+    least = sum(min(2, len(problem)) for problem in problems)
+    assert sum(used) == max(least, min(budget, sum(map(len, problems))))
     assert all(0 <= n <= len(problem) for n, problem in zip(used, problems, strict=True))
 
 
 def test_the_least_decided_vote_gets_the_next_sample() -> None:
     for budget in range(4, 9):
-        used = allocate([[0] * 6, [0, 1] * 3], budget)
+        used = allocate([[0] * 6, [0, 1] * 3], budget, Greedy(wave=1))
         assert used[1] == min(6, budget - 2)
 
 

@@ -69,7 +69,7 @@ def test_parse_takes_names_and_options() -> None:
     assert parse_selector({"majority": {"ties": "seeded"}}).options == {"ties": "seeded"}
     assert parse_selector({"majority": None}) == SelectorConfig(name="majority")
     for name, kind in SELECTORS.items():
-        needed = {option: "1" for option, rule in kind.options.items() if rule.required}
+        needed = {option: "1" for option, rule in kind.options.items() if rule.required or option == "by"}
         assert parse_selector({name: needed}).name == name
 
 

@@ -162,3 +162,20 @@ def test_each_finished_sample_counts_once_and_by_its_first_end(some: list[Attemp
     assert {attempt.key for attempt in finals} == {attempt.key for attempt in some if attempt.status != "retry"}
     for attempt in finals:
         assert attempt is next(one for one in some if one.key == attempt.key and one.is_final)
+
+
+def test_an_append_is_on_the_disk_before_it_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []  # sizes of files, as they were when they were synced
+    sync = os.fsync
+
+    def note(handle: int) -> None:
+        synced.append(os.fstat(handle).st_size)
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", note)
+    path = tmp_path / "s.jsonl"
+    writer = JournalWriter(path)
+    for index in range(3):
+        before = len(synced)
+        writer.append([made(index)])
+        assert synced[before:] == [path.stat().st_size]

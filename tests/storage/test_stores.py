@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -97,3 +99,21 @@ def test_a_refusal_names_the_place_and_the_fix_and_no_secret(bucket: Bucket, mon
     for refused in (lambda: store.get("jobs/one"), lambda: store.names("jobs"), lambda: store.delete("jobs/one")):
         with pytest.raises(ArchiveError, match="s3://bucket"):
             refused()
+
+
+@pytest.mark.parametrize("write", ["put", "put_if_absent"])
+def test_a_local_write_is_on_the_disk_with_its_name_before_it_returns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: str
+) -> None:
+    synced: list[str] = []  # the bytes of a file, or the names in a folder, as they were when they were synced
+    sync = os.fsync
+
+    def note(handle: int) -> None:
+        place = Path(os.readlink(f"/proc/self/fd/{handle}"))
+        synced.append(",".join(os.listdir(place)) if place.is_dir() else place.read_text())
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", note)
+    store = Archive(tmp_path).store
+    getattr(store, write)("folder/name", b"content")
+    assert synced[0] == "content" and "name" in synced[-1].split(",")
