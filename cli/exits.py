@@ -14,6 +14,7 @@ from polythink.errors import (
     PolythinkError,
     SpecError,
     UnknownJobError,
+    UnknownProblemError,
 )
 from polythink.storage.state import JobState
 
@@ -24,7 +25,7 @@ STOPPED = 3
 INTERRUPTED = 4
 DIFFERENCE = 5
 
-_USAGE_ERRORS = (SpecError, JobChangedError, UnknownJobError, JobBusyError)
+_USAGE_ERRORS = (SpecError, JobChangedError, UnknownJobError, UnknownProblemError, JobBusyError)
 
 
 def exit_code(state: JobState) -> int:

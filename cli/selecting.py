@@ -65,8 +65,7 @@ def select(
                 return
             picked = _pick(where, work, asked)
         except (ValueError, yaml.YAMLError) as error:
-            place = "" if str(error).startswith("problem: ") else "--with: "
-            print(f"polythink: {place}{error}", file=sys.stderr)
+            print(f"polythink: --with: {error}", file=sys.stderr)
             raise typer.Exit(BAD_USAGE) from error
     _print_picked(where, picked, as_json=as_json)
     for note in picked.notes:

@@ -37,6 +37,9 @@ def _lines(found: Explanation) -> Iterator[str]:
     for arm in found.arms:
         yield ""
         yield from _arm(arm)
+    for name, why in found.failed.items():
+        yield ""
+        yield fill(f"{name} selects nothing: {clipped(why, 4 * WIDTH)}", WIDTH, subsequent_indent="  ")
     if found.curves:
         yield ""
         yield from _truths(found.curves)
@@ -142,7 +145,7 @@ def _head(ballot: BallotLines) -> Iterator[str]:
     yield fill(f"{ballot.selector}, arm {clipped(ballot.arm_id, 40)}, problem {clipped(ballot.problem_id, 40)}", WIDTH)
     verdict = ballot.verdict
     if verdict is None:
-        yield "  no selection: its judge has not been heard; run select without --explain"
+        yield "  no selection yet: run select without --explain to ask its judge, or what scores its samples"
     elif verdict.winner_index is None or verdict.canonical_answer is None:
         yield "  no selection: no sample counted"
     else:

@@ -23,7 +23,8 @@ def explain(
     """Which samples of a job (name or id) count for these selectors (None: the job's own), and why.
 
     Selectors are as in a job file: a name, or one name with its options. With `problem` its samples are listed one by
-    one. Nothing is sent or written. Raises UnknownJobError, and ValueError for a selector or problem that is not known.
+    one. Nothing is sent or written. Raises UnknownJobError, UnknownProblemError, and ValueError for a selector that is
+    not known or is named twice.
     """
     where = as_archive(archive)
     return explain_job(where, recall(where, where.resolve(job)), selectors, problem)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 
+from polythink.errors import UnknownProblemError
 from polythink.jobs.selection import chosen
 from polythink.jobs.workload import Workload
 from polythink.selectors.explain import (
@@ -26,20 +27,25 @@ def explain_job(
 ) -> Explanation:
     """What `select` makes of a job by these selectors (None: the job's own), and one problem sample by sample.
 
-    Nothing is sent and nothing is written. Raises ValueError for a selector that is not known or is named twice, and
-    for a problem that the job does not have.
+    Nothing is sent and nothing is written. Raises ValueError for a selector that is not known or is named twice,
+    UnknownProblemError for a problem that the job does not have.
     """
     asked = chosen(work, selectors)
     check_names(asked)
     if problem_id is not None and problem_id not in work.problems_by_id:
         near = get_close_matches(problem_id, work.problems_by_id, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"problem: found {problem_id!r}, which job {work.job_id} does not have{hint}")
+        raise UnknownProblemError(f"job {work.job_id} has no problem {problem_id!r}{hint}")
     poll = load_poll(archive, work.job_id, work.job.answer.equivalence_rule(), work.job.stopping_rule)
     arms: list[ArmCount] = []
     ballots: list[BallotLines] = []
+    failed: dict[str, str] = {}
     for config in asked:
-        found = decide(archive, work.job_id, poll, config, work.job.seed)
+        try:
+            found = decide(archive, work.job_id, poll, config, work.job.seed)
+        except ValueError as error:  # as `select` takes it: this one selects nothing
+            failed[config.row_name] = str(error)
+            continue
         arms += explain_selector(poll, found)
         ballots += () if problem_id is None else explain_problem(poll, found, problem_id)
     judge = work.job.answer.equivalence_judge
@@ -51,4 +57,5 @@ def explain_job(
         arms=tuple(arms),
         curves=explain_truth(truth_curves(poll, work.job.seed)),
         ballots=tuple(ballots),
+        failed=failed,
     )

@@ -4,6 +4,7 @@
     ├── SpecError          the job file (or its problems) cannot be used; carries every issue found
     ├── ArchiveError       the archive cannot be read or written
     │   ├── UnknownJobError    no job of that name or id
+    │   ├── UnknownProblemError    no problem of that id in the job
     │   ├── JobBusyError       another process runs the job
     │   └── LeaseLostError     this process ran the job, and another may by now
     ├── JobChangedError    the spec would mix unlike samples with those already kept
@@ -55,6 +56,10 @@ class ArchiveError(PolythinkError):
 
 class UnknownJobError(ArchiveError):
     """No job of that name or id."""
+
+
+class UnknownProblemError(ArchiveError):
+    """No problem of that id in the job."""
 
 
 class JobBusyError(ArchiveError):

@@ -16,7 +16,7 @@ from polythink.selectors.samples import LEFT_OUT, left_out
 from polythink.selectors.stage import Decided
 from polythink.selectors.votes import Ballot, Rule, Verdict, Vote, why_withheld
 
-UNJUDGED = "not judged yet"
+UNJUDGED, UNSCORED = "not judged yet", "not scored yet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,7 @@ class BallotLines:
     arm_id: str
     problem_id: str
     rule: Rule
-    verdict: Verdict | None  # None: its judge has not ruled
+    verdict: Verdict | None  # None: its judge, or what scores it, has not been heard
     samples: tuple[SampleLine, ...]
 
 
@@ -107,6 +107,7 @@ class Explanation:
     arms: tuple[ArmCount, ...]  # selector by selector
     curves: tuple[CurveCount, ...]  # pass and all
     ballots: tuple[BallotLines, ...]  # of the problem asked about, if one was, selector by selector
+    failed: Mapping[str, str]  # why a selector selects nothing at all, by its name
 
 
 def explain_classes(poll: Poll) -> Merging:
@@ -137,7 +138,7 @@ def explain_selector(poll: Poll, found: Decided) -> tuple[ArmCount, ...]:
         inside = set(entering[arm_id].tolist())
         outside = [(span, lines) for span, lines in ballots if poll.samples.problem[span.start] not in inside]
         why = Counter(
-            LEFT_OUT[reasons[span.start]] or (UNJUDGED if lines.verdict is None else "set aside")
+            LEFT_OUT[reasons[span.start]] or (_waits(found) if lines.verdict is None else "set aside")
             for span, lines in outside
         )
         has_curve = found.function is not None
@@ -216,13 +217,18 @@ def _lines(poll: Poll, found: Decided, rule: Rule, span: slice, ballot: Ballot, 
     )
 
 
+def _waits(found: Decided) -> str:
+    """What a ballot lacks that the selector cannot decide yet."""
+    return UNSCORED if found.config.kind.judge is None else UNJUDGED
+
+
 def _withheld(vote: Vote, outcome: str, rule: Rule, found: Decided, *, is_decided: bool) -> str | None:
     """Why the vote did not count, in the words of what became of its sample."""
     why = why_withheld(vote, rule.counts)
     if vote.canonical_answer is None:
         return outcome if vote.answer is None else "blank answer"
     if not is_decided:
-        return UNJUDGED
+        return _waits(found)
     return "unreadable verdict" if why == "no score" and found.config.kind.judge is not None else why
 
 

@@ -180,6 +180,7 @@ SELECTORS: Mapping[str, SelectorKind] = {
         make=_by_use,
         curve=lambda settings, seed: partial(scorer_curve, is_weighted=settings["use"] == "weighted", seed=seed),
         learns=True,
+        rule=_rule_by_use,
         check=_check_scorer,
     ),
     "judge": _judged(

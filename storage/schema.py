@@ -352,6 +352,6 @@ JOBS = Table(
         Column("address", TEXT, "", "the cluster it was submitted to; null if run in the foreground"),
         Column("submission_id", TEXT, "", "its id there"),
         Column("parent_job_id", TEXT, "", "the job whose samples this one judges; null for a job of its own"),
-        Column("selector", TEXT, "", "the selector it judges for; null likewise"),
+        Column("selector", TEXT, "", "the selector it judges for, or `equivalence`; null likewise"),
     ),
 )

@@ -63,6 +63,11 @@ def test_json_says_the_same_and_nothing_is_written(call: Call, landed: str, tmp_
     assert found["ballots"][1]["rule"]["wins"] == "the highest score"
 
 
+def test_a_selector_without_rows_is_named_with_the_reason(call: Call, landed: str) -> None:
+    shown = call("select", "sums", "--with", "scorer", "--with", "first", "--explain").stdout
+    assert "scorer selects nothing: " in shown and "first, arm plain" in shown
+
+
 def test_an_unknown_problem_and_a_problem_without_explain_are_bad_usage(call: Call, landed: str) -> None:
     result = call("select", "sums", "bb", "--explain")
     assert result.exit_code == 2 and "did you mean 'b'?" in result.stderr and "--with" not in result.stderr
