@@ -27,7 +27,7 @@ _TEXTS = """
 """
 _SPENT = """
     SELECT coalesce(sum(cost_usd), 0.0) + coalesce(sum(reserved_usd), 0.0) AS usd,
-        coalesce(sum(if(reserved_usd IS NULL, output_tokens, max_tokens)), 0)::BIGINT AS tokens
+        coalesce(sum(if(reserved_usd IS NULL, attempts.output_tokens, max_tokens)), 0)::BIGINT AS tokens
     FROM attempts JOIN jobs USING (job_id) JOIN arms USING (job_id, arm_id)
     WHERE (job_id = $1 OR parent_job_id = $1) AND job_id <> $2
 """

@@ -36,7 +36,7 @@ _TOTALS = """
 """
 _JUDGES = """
     SELECT coalesce(sum(cost_usd), 0.0) + coalesce(sum(reserved_usd), 0.0) AS usd,
-        coalesce(sum(if(reserved_usd IS NULL, output_tokens, max_tokens)), 0)::BIGINT AS tokens
+        coalesce(sum(if(reserved_usd IS NULL, attempts.output_tokens, max_tokens)), 0)::BIGINT AS tokens
     FROM attempts JOIN jobs USING (job_id) JOIN arms USING (job_id, arm_id) WHERE parent_job_id = ?
 """
 
