@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 import sys
 import time
@@ -38,7 +39,8 @@ from polythink.jobs.load import load_job
 from polythink.jobs.measured import predict, prediction, prediction_line
 from polythink.jobs.price import price_job
 from polythink.jobs.run import run_job
-from polythink.jobs.workload import Workload, preview, recall, store, with_new_arms
+from polythink.jobs.sampling import RAISE_USD
+from polythink.jobs.workload import Workload, preview, recall, store, with_cap, with_new_arms
 from polythink.storage.archive import Archive
 from polythink.storage.cache_use import cache_line, cache_use
 from polythink.storage.state import JobState
@@ -71,12 +73,17 @@ def resume(
     force: Annotated[
         bool, typer.Option("--force", help="Take the job from whoever runs it; what that has in flight is paid twice.")
     ] = False,
+    cap_usd: Annotated[
+        float | None, typer.Option("--cap-usd", min=0.01, help="Another cap for the whole job, in place of cap.usd.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Go on with a job of the archive: only what is owed is sent."""
     with reported_errors():
         where = read_archive(archive)
-        finish(where, recall(where, where.resolve(job)), address=address, as_json=as_json, force=force)
+        work = recall(where, where.resolve(job))
+        work = work if cap_usd is None else with_cap(where, work, cap_usd)
+        finish(where, work, address=address, as_json=as_json, force=force)
 
 
 def confirm(archive: Archive, work: Workload, *, yes: bool) -> None:
@@ -120,4 +127,12 @@ def print_summary(archive: Archive, state: JobState) -> None:
     console.print(f"report   polythink report {state.job_id} {where}", highlight=False, soft_wrap=True)
     console.print(f'query    polythink query {where} "SELECT * FROM selections"', highlight=False, soft_wrap=True)
     if state.status != "done":
-        console.print(f"go on    polythink resume {state.job_id} {where}", highlight=False, soft_wrap=True)
+        console.print(f"go on    {_command_to_go_on(state, where)}", highlight=False, soft_wrap=True)
+
+
+def _command_to_go_on(state: JobState, where: str) -> str:
+    """What to type next; a cap that was reached is proposed twice as high."""
+    command = f"polythink resume {state.job_id} {where}"
+    if state.cap_usd is not None and RAISE_USD in (state.reason or ""):
+        return f"{command} --cap-usd {math.ceil(200 * state.cap_usd) / 100:.2f}"
+    return command

@@ -21,6 +21,7 @@ from polythink.records import Attempt, Intent, SampleKey
 from polythink.storage.state import JobState, Status
 from polythink.workers.tasks import Result, Task
 
+RAISE_USD = "raise cap.usd to go on"
 Watch = Callable[[JobState], None]
 TELL_EVERY_S = 1.0  # seconds between two reports of the state
 OUTAGE_S = 3600.0  # seconds out of service after which the run no longer waits for an endpoint
@@ -213,7 +214,7 @@ class Sampling:
         cap, spent, held = self._purse.cap or 0.0, self._purse.settled, self._purse.reserved
         unknown = f", up to ${held:,.4f} held for requests whose end was not seen" if held > 0 else ""
         room = f"the cap of ${cap:,.2f} leaves no room for another request (${spent:,.4f} spent{unknown})"
-        return f"{room}; raise cap.usd to go on"
+        return f"{room}; {RAISE_USD}"
 
     def _take_in(self) -> None:
         news = self._crew.news()

@@ -14,7 +14,7 @@ from polythink.jobs import functions
 from polythink.jobs.changes import new_arms, read_otherwise, unlike
 from polythink.jobs.load import LoadedJob
 from polythink.jobs.spec import Job
-from polythink.jobs.spec_parts import PythonGrade
+from polythink.jobs.spec_parts import Cap, PythonGrade
 from polythink.records import Arm, Problem, Reasoning
 from polythink.selectors.reading import gold_form
 from polythink.storage import schema
@@ -140,6 +140,17 @@ def recall(archive: Archive, job_id: str) -> Workload:
             for row in problems
         ),
     )
+
+
+def with_cap(archive: Archive, work: Workload, usd: float) -> Workload:
+    """The stored job under another cap, durably. Raises JobBusyError while another process runs it."""
+    cap = work.job.cap.model_copy(update={"usd": usd}) if work.job.cap else Cap(usd=usd)
+    job = work.job.model_copy(update={"cap": cap})
+    with archive.lock(work.job_id):
+        archive.write_text(work.job_id, "job.json", job.model_dump_json(indent=1))
+        if (state := archive.state(work.job_id)) is not None:
+            archive.write_state(replace(state, cap_usd=usd))
+    return replace(work, job=job)
 
 
 def put(archive: Archive, work: Workload, *, parent_job_id: str, selector: str) -> None:

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from polythink.cli.main import app
 from polythink.jobs import batch_book
 from polythink.jobs.crew import Crew
-from polythink.storage import local_store
+from polythink.storage import files, local_store
 from polythink.storage.journal import JournalWriter
 from polythink.storage.local_store import LocalStore
 from polythink.storage.remote_store import RemoteStore
@@ -90,7 +90,7 @@ def arm(point: Point) -> None:
 
 def _tear(reached: Callable[[str, When], bool]) -> None:
     """Die in the middle of a write."""
-    write_all, write_synced = JournalWriter._write_all, local_store._write_synced
+    write_all, write_synced, replace_file = JournalWriter._write_all, local_store._write_synced, files.replace_file
 
     def torn_append(self: JournalWriter, block: bytes) -> None:
         if reached("append to the journal", "torn"):
@@ -98,16 +98,28 @@ def _tear(reached: Callable[[str, When], bool]) -> None:
             die()
         write_all(self, block)
 
+    def step_of(path: Path) -> str:
+        start = max((n for n, part in enumerate(path.parts) if part in ("jobs", "tables")), default=0)
+        return f"write {kind_of('/'.join(path.parts[start:]))}"
+
     def torn_write(path: Path, data: bytes) -> None:
-        parts = path.parts
-        start = max((n for n, part in enumerate(parts) if part in ("jobs", "tables")), default=0)
-        if reached(f"write {kind_of('/'.join(parts[start:]))}", "torn"):
+        if reached(step_of(path), "torn"):
             path.write_bytes(data[: len(data) // 2])
             die()
         write_synced(path, data)
 
+    def torn_replace(path: Path, write: Callable[[Path], object]) -> None:
+        def write_half(temporary: Path) -> None:
+            write(temporary)
+            if reached(step_of(path), "torn"):
+                os.truncate(temporary, temporary.stat().st_size // 2)
+                die()
+
+        replace_file(path, write_half)
+
     JournalWriter._write_all = torn_append  # type: ignore[method-assign]
     local_store._write_synced = torn_write
+    local_store.replace_file = torn_replace  # type: ignore[attr-defined]
 
 
 def die() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -325,6 +326,29 @@ def test_the_cap_holds_for_batches_too(tmp_path: Path) -> None:
         assert state.status == "stopped" and "cap" in str(state.reason)
         assert 0 < state.done < 30
         assert meter(server.base_url)["cost_usd"] <= 0.0075
+
+
+def test_the_command_that_a_capped_run_prints_goes_on_to_the_end(tmp_path: Path) -> None:
+    with simulator("--batch-seconds", "0.1") as server:
+        path = job_file(tmp_path, server.base_url, lane="batch", cap={"usd": 0.0056})
+        code, words = command_line(f"polythink run {path} --yes --archive {tmp_path / 'archive'}")
+        archive = Archive(tmp_path / "archive")
+        assert code == 3 and one_row(archive, "SELECT status FROM jobs") == {"status": "stopped"}
+        (go_on,) = (line for line in words.splitlines() if line.startswith("go on "))
+        assert go_on.endswith("--cap-usd 0.02")
+        assert command_line(go_on.removeprefix("go on "))[0] == 0
+        assert one_row(archive, "SELECT status, done, cap_usd FROM jobs") == {
+            "status": "done",
+            "done": 30,
+            "cap_usd": 0.02,
+        }
+
+
+def command_line(command: str) -> tuple[int, str]:
+    """Its exit code, and what it says on stdout."""
+    arguments = [sys.executable, "-m", *shlex.split(command)]
+    ended = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False)
+    return ended.returncode, ended.stdout
 
 
 def test_a_key_that_is_refused_ends_the_run_and_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

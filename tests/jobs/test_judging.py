@@ -111,9 +111,10 @@ def test_the_cap_bounds_samples_and_judging_together(tmp_path: Path) -> None:
 
 def test_the_cap_of_tokens_bounds_samples_and_judging_together(tmp_path: Path) -> None:
     archive = Archive(tmp_path / "archive")
-    judged: dict[str, Any] = {"prompt": PROMPT, "samples": 4, "select": [{"judge": {"model": MODEL}}]}
-    with _simulator(tmp_path, ["a", "b", "c"], PERFECT) as simulator:
-        first, work = run(archive, job_file(tmp_path, simulator.base_url, prompt=PROMPT, samples=4))
+    batched: dict[str, Any] = {"prompt": PROMPT, "samples": 4, "lane": "batch"}
+    judged = {**batched, "select": [{"judge": {"model": MODEL}}]}
+    with _simulator(tmp_path, ["a", "b", "c"], [*PERFECT, "--batch-seconds", "0.2"]) as simulator:
+        first, work = run(archive, job_file(tmp_path, simulator.base_url, **batched))
         most = first.output_tokens + 100  # less than a verdict may take
         state, _ = run(
             archive, job_file(tmp_path, simulator.base_url, cap={"usd": 100, "output_tokens": most}, **judged)
