@@ -49,6 +49,8 @@ def print_page(console: Console, rehearsal: Rehearsal, loaded: LoadedJob, *, now
             lines.append(
                 f"cap          {dollars(cost)} is above the cap of {dollars(cap.usd)}: the real run would stop there"
             )
+    if loaded.job.stop is not None:
+        lines.append("at most      the stopping rule is left out here: a real run sends fewer samples")
     lines.append("simulated    answers are invented: the accuracy of a rehearsal means nothing")
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 

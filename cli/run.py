@@ -121,7 +121,9 @@ def print_summary(archive: Archive, state: JobState) -> None:
     if cache := cache_use(archive, state.job_id):
         console.print(f"cache    {cache_line(cache)}", highlight=False, soft_wrap=True)
     if said := prediction(archive, state.job_id):
-        console.print(f"plan     {prediction_line(said, state.spent_usd)}", highlight=False, soft_wrap=True)
+        console.print(
+            f"plan     {prediction_line(said, state.spent_usd, state.spared)}", highlight=False, soft_wrap=True
+        )
     where = f"--archive {shlex.quote(archive.root)}"
     console.print(f"archive  {archive.root}", highlight=False, soft_wrap=True)
     console.print(f"report   polythink report {state.job_id} {where}", highlight=False, soft_wrap=True)

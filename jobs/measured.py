@@ -116,15 +116,16 @@ def prediction(archive: Archive, job_id: str) -> Prediction | None:
     return None if text is None else Prediction(**json.loads(text))
 
 
-def prediction_line(said: Prediction, spent_usd: float) -> str:
+def prediction_line(said: Prediction, spent_usd: float, spared: int = 0) -> str:
     """
     >>> said = Prediction(samples=100, measured=10, expected=2.0, low=1.5, high=2.5, made_at=0.0)
     >>> prediction_line(said, 2.1)
-    '$2.00 ($1.50 to $2.50) predicted for all from 10 samples; $2.10 spent, +5.0%'
+    '$2.00 ($1.50 to $2.50) predicted for all 100 from 10 samples; $2.10 spent, +5.0%'
     """
-    where = f"({usd(said.low)} to {usd(said.high)}) predicted for all from {said.measured:,} samples"
+    where = f"({usd(said.low)} to {usd(said.high)}) predicted for all {said.samples:,} from {said.measured:,} samples"
     off = f", {spent_usd / said.expected - 1:+.1%}" if said.expected else ""
-    return f"{usd(said.expected)} {where}; {usd(spent_usd)} spent{off}"
+    kept_back = f", {spared:,} of them spared by the stopping rule" if spared else ""
+    return f"{usd(said.expected)} {where}{kept_back}; {usd(spent_usd)} spent{off}"
 
 
 def usd(amount: float) -> str:

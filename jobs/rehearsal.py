@@ -35,6 +35,7 @@ def rehearsed(loaded: LoadedJob, *, base_url: str, share: float, time_scale: flo
         update={
             "name": f"{loaded.job.name[:NAME_LENGTH]}-rehearsal-{stamp}",
             "samples": max(1, math.ceil(loaded.job.samples * share - 1e-9)),
+            "stop": None,  # an invented answer says nothing of how soon a vote is decided
             "timeout_s": max(SHORTEST_TIMEOUT_S, loaded.job.timeout_s / time_scale),
             "endpoint": next(iter(endpoints.values())) if isinstance(loaded.job.endpoint, Endpoint) else endpoints,
         }
