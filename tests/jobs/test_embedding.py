@@ -49,12 +49,13 @@ def embed_file(folder: Path, value: str = "hashed(text)") -> None:
 
 
 def job_of(archive: Archive, folder: Path, name: str = "taught", first: int = 0, problems: int = 24) -> Workload:
-    """Right answers speak of apples, wrong ones of grapes, one in six the other way round; nothing else tells them."""
+    """Right answers speak of apples, wrong ones of grapes, one in six the other way; problems are hard or easy."""
     rng = np.random.default_rng(first)
     rows = []
     for p in range(first, first + problems):
+        share = rng.choice((0.2, 0.6))
         for i in range(8):
-            right = bool(rng.random() < 0.4)
+            right = bool(rng.random() < share)
             word = WORDS[int(right == (rng.random() < 1 / 6))]
             answer = str(p + 1) if right else str(p + 2 + int(rng.integers(2)))
             rows.append(
@@ -75,10 +76,10 @@ def card(archive: Archive, job_id: str, name: str = "scorer") -> dict[str, Any]:
     return found
 
 
-def auc(archive: Archive, work: Workload, *, embeds: bool) -> float:
+def auc(archive: Archive, work: Workload, *, embeds: bool, measure: str = "auc_within_problems") -> float:
     _, done = select(archive, work, [{"scorer": {"embed": "embed.py:vectors"} if embeds else {}}])
     assert (done.failed, done.warnings) == ({}, ())
-    return float(card(archive, work.job_id)["out_of_fold"]["auc_within_problems"])
+    return float(card(archive, work.job_id)["out_of_fold"][measure])
 
 
 def test_it_is_asked_once_and_selecting_again_and_the_audit_read_what_is_kept(archive: Archive, tmp_path: Path) -> None:
@@ -119,17 +120,17 @@ def test_a_signal_in_the_vectors_is_found_whole_or_projected(archive: Archive, t
         found.append(auc(archive, work, embeds=True))
         names = [feature["name"] for feature in card(archive, work.job_id)["features"]]
         assert sum(name.startswith("embedding:") for name in names) == (2 if "1.0]" in value else 16)
-    assert min(found) > blind + 0.1 and found[0] > 0.75
+    assert found[0] > blind + 0.05 and found[1] > blind + 0.15
 
 
 def test_vectors_that_name_the_problem_or_nothing_do_not_help(archive: Archive, tmp_path: Path) -> None:
-    """Eighteen chances of a lift by memory: were a problem in its own folds' model, every sample would be known."""
+    """Which problem it is says how likely an answer is right, but only to who has seen that problem's verdicts."""
     work = job_of(archive, tmp_path, problems=60)
-    blind = auc(archive, work, embeds=False)
+    blind = auc(archive, work, embeds=False, measure="auc")
     noise = "[b / 255 for b in blake2b({seed}.encode(), digest_size=16).digest()]"
     for seed in ("text.split()[-1]", "text"):
         embed_file(tmp_path, noise.replace("{seed}", seed))
-        assert auc(archive, work, embeds=True) < blind + 0.05
+        assert auc(archive, work, embeds=True, measure="auc") < blind + 0.1
 
 
 def test_a_model_takes_its_function_along(archive: Archive, tmp_path: Path) -> None:
