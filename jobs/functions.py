@@ -37,6 +37,17 @@ def copy(archive: Archive, job_id: str, reference: str) -> None:
         archive.write_text(job_id, kept_as(reference).rpartition(":")[0], source.read_text(encoding="utf-8"))
 
 
+def take(archive: Archive, from_job: str, to_job: str, kept: str) -> bool:
+    """Copy the file of a kept reference, if it has one, from one job to another; whether it was there."""
+    place = kept.rpartition(":")[0]
+    if not place.endswith(".py"):
+        return True
+    if (text := archive.read_text(from_job, place)) is None:
+        return False
+    archive.write_text(to_job, place, text)
+    return True
+
+
 @contextmanager
 def loadable(archive: Archive, job_id: str, kept: str) -> Iterator[str]:
     """A kept reference as the sandbox loads it; a file is the archive's own copy."""

@@ -25,7 +25,7 @@ from polythink.records import AnswerRule, Outcome, Problem, SampleKey
 from polythink.selectors.equivalence import canonical
 from polythink.selectors.grading import Grader, GradeRequest
 from polythink.selectors.reading import CUT_SHORT, gold_form, read_sample
-from polythink.selectors.rewards import forget_scores
+from polythink.selectors.rewards import forget_asked
 from polythink.storage import schema
 from polythink.storage.archive import Archive
 from polythink.storage.rows import problem_rows, to_table
@@ -143,7 +143,7 @@ def _write(archive: Archive, job_id: str, job: Job, found: Foreign, traces: pa.T
     rule = job.answer.rule()
     problems = list(_problems(found).values())
     golds = [gold_form(problem.gold, rule) for problem in problems]
-    forget_scores(archive, job_id)
+    forget_asked(archive, job_id)
     archive.replace_part(schema.PROBLEMS, job_id, WHOLE, problem_rows(problems, golds))
     archive.replace_part(schema.ARMS, job_id, WHOLE, to_table(schema.ARMS, _arm_rows(found, job.samples)))
     archive.write_text(job_id, "spec.yaml", job_yaml(job))

@@ -15,7 +15,7 @@ from polythink.jobs.load import LoadedJob
 from polythink.jobs.selection import notes, select_anew
 from polythink.jobs.workload import Workload, overwrite, preview
 from polythink.selectors.grading import FinishedText, Grader, read_and_grade
-from polythink.selectors.rewards import forget_scores
+from polythink.selectors.rewards import forget_asked
 from polythink.storage import schema
 from polythink.storage.archive import Archive
 
@@ -54,7 +54,7 @@ def reread(archive: Archive, loaded: LoadedJob) -> Reread:
             with job_grader(archive, work) as grader:
                 parts = archive.parts(schema.TRACES.name, job_id)
                 counts = [_part_anew(archive, work, grader, part) for part in parts]
-            forget_scores(archive, job_id)
+            forget_asked(archive, job_id)
             archive.remove(job_id, _MARK)
             selected = select_anew(archive, work, prepares=True)
     samples, changed = sum(n for n, _ in counts), sum(n for _, n in counts)

@@ -118,8 +118,11 @@ def _check_scored(rule: str, settings: Options) -> None:
 
 
 def _check_scorer(settings: Options) -> None:
-    if settings["from"] is not None and settings["scores"]:
-        raise ValueError("scorer: found `from` and `scores`; a model that is taken knows its features, leave out one")
+    for name in ("scores", "embed"):
+        if settings["from"] is not None and settings[name]:
+            raise ValueError(
+                f"scorer: found `from` and `{name}`; a model that is taken knows its features, leave out one"
+            )
 
 
 def _by_length(sign: str) -> SelectorKind:
@@ -175,6 +178,7 @@ SELECTORS: Mapping[str, SelectorKind] = {
             "use": option.choice("best", "weighted"),
             "folds": option.count(5, at_least=FEWEST_FOLDS),
             "scores": option.names(),
+            "embed": option.function(),
             "from": option.text(),
         },
         make=_by_use,

@@ -16,7 +16,7 @@ from polythink.selectors.panel import Flags, Reals
 from polythink.selectors.samples import Samples
 from polythink.selectors.sources import aligned
 from polythink.storage.archive import Archive
-from polythink.storage.schema import SCORES
+from polythink.storage.schema import EMBEDDINGS, SCORES
 
 _KEPT = """
     SELECT problem_id, arm_id, sample_index, max(score) AS score, 1.0 AS known FROM scores
@@ -36,17 +36,28 @@ def kept_scores(archive: Archive, job_id: str, samples: Samples, source: str) ->
     return found["score"], ~np.isnan(found["known"])
 
 
-def forget_scores(archive: Archive, job_id: str) -> None:
-    """Durably remove all scores of a job, for its samples are to be read otherwise."""
-    for part in archive.parts(SCORES.name, job_id):
-        archive.forget_part(part)
+def forget_asked(archive: Archive, job_id: str) -> None:
+    """Durably remove all scores and embeddings of a job, for its samples are to be read otherwise."""
+    for table in (SCORES, EMBEDDINGS):
+        for part in archive.parts(table.name, job_id):
+            archive.forget_part(part)
 
 
 class Replies:
-    """Reads what a function gave; counts, by message, the calls that gave nothing usable."""
+    """Counts, by message, what a function gave that cannot be used."""
 
     def __init__(self) -> None:
         self.errors: Counter[str] = Counter()
+
+    def refuse(self, value: Any, wanted: str) -> None:
+        """Count what stands in place of what was wanted; an error speaks for itself."""
+        error = str(value) if isinstance(value, SandboxError) else f"returned {value!r:.80}; wanted {wanted}"
+        if error in self.errors or len(self.errors) < _MOST_MESSAGES:
+            self.errors[error] += 1
+
+
+class Scores(Replies):
+    """Reads the scores that a function gave."""
 
     def read(self, value: Any) -> float | None:
         """A finite number as a score; None for no score, and for anything else."""
@@ -54,7 +65,5 @@ class Replies:
             return None
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
             return float(value)
-        error = str(value) if isinstance(value, SandboxError) else f"returned {value!r:.80}; wanted float or None"
-        if error in self.errors or len(self.errors) < _MOST_MESSAGES:
-            self.errors[error] += 1
+        self.refuse(value, "float or None")
         return None

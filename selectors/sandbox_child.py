@@ -66,7 +66,7 @@ def _answer(replies: IO[str], function: Callable[..., Any], arguments: list[Any]
     signal.setitimer(signal.ITIMER_REAL, 2 * seconds + 5)
     try:
         value = function(*arguments)
-        line = json.dumps([_plain(value), None])
+        line = json.dumps([value, None], default=_plain)
     except BaseException as error:  # an exit or an interrupt of the function's own is its failure, not ours
         line = json.dumps([None, describe(error)])
     signal.setitimer(signal.ITIMER_REAL, 0)
@@ -75,8 +75,10 @@ def _answer(replies: IO[str], function: Callable[..., Any], arguments: list[Any]
 
 
 def _plain(value: Any) -> Any:
-    """A numpy scalar as a Python one."""
-    return value.item() if hasattr(value, "item") else value
+    """A numpy scalar, array or tensor as Python numbers."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
 
 
 def _send(replies: IO[str], value: Any, error: str | None) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from polythink.selectors.embeddings import EMBEDDED, kept_embeddings
 from polythink.selectors.features import AGREEMENT, SPREAD, agreement, matrix, own_features
 from polythink.selectors.learning import Linear, NotTrainable, cross_fit, fold_of
-from polythink.selectors.panel import ABSTAINS, Ints, Logits, Reals
+from polythink.selectors.panel import ABSTAINS, Flags, Ints, Logits, Reals
 from polythink.selectors.samples import Samples
 from polythink.selectors.scorer_card import failures, quality
 from polythink.selectors.scorer_model import ScorerModel, feature_names, from_json, model_file, to_json
@@ -18,6 +19,7 @@ from polythink.selectors.scorerk import probability
 from polythink.selectors.votes import Ballot
 from polythink.storage.archive import Archive
 
+_TRUST = 0.1  # in a number of a vector: it tells problems apart, and few problems are soon told apart by heart
 _WHOLE = -1  # in place of a fold: nothing of the problem is graded, and the model of all folds scores it
 Ballots = Sequence[tuple[slice, Ballot]]
 
@@ -27,6 +29,7 @@ class Learned:
     """What a scorer says of S samples."""
 
     scores: Reals  # [S] chance of being right, 0..1; NaN of samples without an answer
+    known: Flags  # [S] whether it could look at all that it looks at; false where a function is still to be asked
     logits: Logits  # [S]
     model: str | None  # to be kept; None if it was taken from another job
 
@@ -42,18 +45,40 @@ def learned_scores(
 ) -> Learned:
     """Scores by the scorer whose rows bear that name.
 
-    Raises ValueError where there is too little to learn from, where a selector in `scores` has none, and where `from`
-    names a job whose model was not taken.
+    Raises ValueError where there is too little to learn from, where a selector in `scores` has none, where `from`
+    names a job whose model was not taken, and where the function of `embed` was asked about no sample yet.
     """
     ballot, label = _labels(ballots, len(samples))
     taken = _taken(archive, job_id, name, options["from"]) if options["from"] else None
-    names = taken.names if taken else feature_names(options["scores"])
     features = own_features(archive, job_id, samples, taken.kept if taken else options["scores"])
     features[AGREEMENT], features[SPREAD] = agreement(ballot, label)
+    embedded, known = _embedded(archive, job_id, samples, taken.embed if taken else options["embed"])
     if taken:
-        logits, log_odds = taken.split(features)
-        return Learned(scores=_chances(log_odds, label), logits=logits, model=None)
-    return _trained(job_id, names, options, features, samples, ballots, label, seed)
+        unknown = np.full(len(samples), np.nan)
+        logits, log_odds = taken.split(dict.fromkeys(taken.names, unknown) | features | embedded)
+        return Learned(scores=_chances(log_odds, label), known=known, logits=logits, model=None)
+    names = feature_names(options["scores"], embedded)
+    return _trained(job_id, names, options, features | embedded, samples, ballots, label, known, seed)
+
+
+def embedder(archive: Archive, job_id: str, name: str, options: Mapping[str, Any]) -> str | None:
+    """The function whose vectors the scorer of that name looks at, of its own or of the model that it has taken.
+
+    Raises ValueError if the model cannot be read.
+    """
+    if not options["from"]:
+        return options["embed"]  # type: ignore[no-any-return]  # checked to be a reference
+    return _taken(archive, job_id, name, options["from"]).embed
+
+
+def _embedded(archive: Archive, job_id: str, samples: Samples, function: str | None) -> tuple[dict[str, Reals], Flags]:
+    """[S] features by the function, and [S] whether it was asked; all true without one."""
+    if function is None:
+        return {}, np.ones(len(samples), dtype=np.bool_)
+    found, asked = kept_embeddings(archive, job_id, samples, function)
+    if not asked.any():
+        raise ValueError(f"embed: {function} was asked about no sample yet; `polythink select {job_id}` asks it")
+    return found, asked
 
 
 def _trained(
@@ -64,6 +89,7 @@ def _trained(
     samples: Samples,
     ballots: Ballots,
     label: Ints,
+    known: Flags,
     seed: int,
 ) -> Learned:
     folds = options["folds"]
@@ -76,7 +102,7 @@ def _trained(
             "fewer `folds`, or take a model with `from`"
         )
     fold = np.array([places.get(problem_id, _WHOLE) for problem_id in samples.problem_id])
-    found = cross_fit(matrix(features, names, graded), right[graded], fold[graded], folds)
+    found = cross_fit(matrix(features, names, graded), right[graded], fold[graded], folds, trust=_trust(names))
     logits, log_odds = _by_fold(names, dict(enumerate(found.folds)) | {_WHOLE: found.whole}, features, fold)
     scores = _chances(log_odds, label)
     card = {
@@ -91,8 +117,12 @@ def _trained(
         "out_of_fold": quality(scores[graded], right[graded], samples.problem[graded]),
         "against_majority": failures(samples, ballots, scores, graded),
     }
-    model = to_json(ScorerModel(names=names, linear=found.whole), card)
-    return Learned(scores=scores, logits=logits, model=model)
+    model = to_json(ScorerModel(names=names, linear=found.whole, embed=options["embed"]), card)
+    return Learned(scores=scores, known=known, logits=logits, model=model)
+
+
+def _trust(names: Sequence[str]) -> Reals:
+    return np.array([_TRUST if name.startswith(EMBEDDED) else 1.0 for name in names])
 
 
 def _by_fold(

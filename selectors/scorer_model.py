@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from polythink.selectors.embeddings import EMBEDDED
 from polythink.selectors.features import AGREEMENT, KEPT, MODELS, SPREAD, TRACE_FEATURES
 from polythink.selectors.learning import Linear
 from polythink.selectors.panel import Logits, Reals
@@ -22,6 +23,7 @@ class ScorerModel:
 
     names: tuple[str, ...]  # [F]
     linear: Linear
+    embed: str | None = None  # the function whose vectors are among the features
 
     @property
     def kept(self) -> tuple[str, ...]:
@@ -47,9 +49,9 @@ class ScorerModel:
         return logits, own + by_share * share + by_spread * spread
 
 
-def feature_names(kept: Sequence[str]) -> tuple[str, ...]:
-    """What a new model looks at, where these selectors' kept scores are features too."""
-    return (*TRACE_FEATURES, *(f"{KEPT}{name}" for name in kept), AGREEMENT, SPREAD)
+def feature_names(kept: Sequence[str], embedded: Iterable[str] = ()) -> tuple[str, ...]:
+    """What a new model looks at, where these selectors' kept scores and these numbers of vectors are features too."""
+    return (*TRACE_FEATURES, *(f"{KEPT}{name}" for name in kept), *embedded, AGREEMENT, SPREAD)
 
 
 def model_file(name: str) -> str:
@@ -62,7 +64,7 @@ def to_json(model: ScorerModel, card: Mapping[str, Any]) -> str:
     linear = model.linear
     columns = zip(model.names, linear.weights.tolist(), linear.means.tolist(), linear.scales.tolist(), strict=True)
     features = [{"name": name, "weight": w, "mean": m, "scale": s} for name, w, m, s in columns]
-    whole = {"format": _FORMAT, **card, "bias": linear.bias, "features": features}
+    whole = {"format": _FORMAT, **card, "embed": model.embed, "bias": linear.bias, "features": features}
     return json.dumps(whole, ensure_ascii=False, indent=1) + "\n"
 
 
@@ -75,10 +77,12 @@ def from_json(text: str) -> ScorerModel:
         features = kept["features"]
         columns = {name: np.array([float(f[name]) for f in features]) for name in ("weight", "mean", "scale")}
         names, bias = tuple(str(feature["name"]) for feature in features), float(kept["bias"])
+        embed = None if kept.get("embed") is None else str(kept["embed"])
     except (KeyError, TypeError) as error:
         raise ValueError(f"not the model of a scorer: {error!r}") from error
-    unknown = [name for name in names if name not in feature_names(()) and not name.startswith(KEPT)]
+    prefixes = (KEPT,) if embed is None else (KEPT, EMBEDDED)
+    unknown = [name for name in names if name not in feature_names(()) and not name.startswith(prefixes)]
     if unknown or not {AGREEMENT, SPREAD} <= set(names) or not (columns["scale"] > 0).all():
         raise ValueError(f"not the model of a scorer: unusable features {', '.join(unknown or names)}")
     linear = Linear(bias=bias, weights=columns["weight"], means=columns["mean"], scales=columns["scale"])
-    return ScorerModel(names=names, linear=linear)
+    return ScorerModel(names=names, linear=linear, embed=embed)

@@ -58,7 +58,7 @@ def score(
     elif kind.learns:
         source = model_file(config.row_name)
         learned = learned_scores(archive, job_id, config.row_name, settings, samples, ballots, seed)
-        found, logits, model = learned.scores, learned.logits, learned.model
+        found, known, logits, model = learned.scores, learned.known, learned.logits, learned.model
     else:
         return None
     scores = np.where(answered, found, np.nan)

@@ -18,6 +18,7 @@ from polythink.selectors.panel import Flags, Panel
 from polythink.selectors.poll import Poll, arm_problems
 from polythink.selectors.registry import ALL, PASS
 from polythink.selectors.samples import Samples, countable
+from polythink.selectors.scorer_model import model_file
 from polythink.selectors.stopped import Graded
 from polythink.selectors.votes import Verdict
 from polythink.storage.archive import Archive
@@ -34,10 +35,11 @@ def kept_selectors(archive: Archive, job_id: str) -> list[str]:
 
 
 def forget_selector(archive: Archive, job_id: str, name: str) -> None:
-    """Durably remove the rows of a selector."""
+    """Durably remove the rows of a selector, and the model it has learned."""
     for path in _selector_parts(archive, job_id):
         if _selector_of(path) == name:
             archive.forget_part(path)
+    archive.remove(job_id, model_file(name))
 
 
 def _selector_parts(archive: Archive, job_id: str) -> list[PurePosixPath]:

@@ -18,6 +18,7 @@ COUNT = pa.int64()
 REAL = pa.float64()
 FLAG = pa.bool_()
 WHEN = pa.timestamp("us", tz="UTC")
+VECTOR = pa.list_(pa.float32())
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +209,19 @@ SCORES = Table(
     ),
 )
 
+EMBEDDINGS = Table(
+    "embeddings",
+    "one row per sample and function that a scorer has as `embed`, of samples with an answer: what it made of the text",
+    (
+        Column("problem_id", TEXT, "", "the problem"),
+        Column("arm_id", TEXT, "", "the arm"),
+        Column("sample_index", COUNT, "from 0", "which of the problem's samples in this arm"),
+        Column("vector", VECTOR, "", "at most 16 numbers: the function's, or projections; null where it gave none"),
+        Column("length", COUNT, "numbers", "in the vector that the function gave"),
+        Column("source", TEXT, "", "the function"),
+    ),
+)
+
 CURVES = Table(
     "curves",
     "how accuracy grows with samples, one row per arm, selector and n",
@@ -321,6 +335,7 @@ TABLES: tuple[Table, ...] = (
     BATCHES,
     SELECTIONS,
     SCORES,
+    EMBEDDINGS,
     CURVES,
     STOPS,
     ADAPTIVE,

@@ -15,6 +15,7 @@ SQL_TYPES: dict[pa.DataType, str] = {
     schema.REAL: "DOUBLE",
     schema.FLAG: "BOOLEAN",
     schema.WHEN: "TIMESTAMPTZ",
+    schema.VECTOR: "FLOAT[]",
     pa.date32(): "DATE",
 }
 _PARTITION = schema.Column("job_id", schema.TEXT, "", "the job; from the folder's name, not stored in the file")

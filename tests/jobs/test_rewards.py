@@ -179,6 +179,8 @@ def test_an_import_in_place_of_another_forgets_its_scores(archive: Archive, tmp_
         ({"scorer": {"folds": 2}}, "scorer.folds: found 2; wanted a whole number from 3"),
         ({"scorer": {"scores": "judge"}}, "scorer.scores: found 'judge'; wanted a list of names"),
         ({"scorer": {"scores": ["judge"], "from": "other"}}, "found `from` and `scores`"),
+        ({"scorer": {"embed": "reward.py:score", "from": "other"}}, "found `from` and `embed`"),
+        ({"scorer": {"embed": "gone.py:vectors"}}, "no such file"),
     ],
 )
 def test_what_cannot_be_is_told_with_its_fix(archive: Archive, tmp_path: Path, selector: Any, message: str) -> None:

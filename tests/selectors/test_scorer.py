@@ -124,15 +124,21 @@ def test_agreement_counts_the_other_votes_of_the_same_ballot(first: list[int], s
 
 def test_a_model_comes_back_to_the_last_bit() -> None:
     rng = np.random.default_rng(3)
-    names = feature_names(["judge"])
+    names = feature_names(["judge"], ["embedding:1"])
     right = rng.random(60) < 0.5
     found = cross_fit(rng.normal(size=(60, len(names))), right, np.arange(60) % FOLDS, FOLDS)
-    model = ScorerModel(names=names, linear=found.whole)
+    model = ScorerModel(names=names, linear=found.whole, embed="files/e-0.py:vectors")
     back = from_json(to_json(model, {"trained_on": {}}))
-    assert back.names == names and back.kept == ("judge",) and back.linear.bias == found.whole.bias
+    assert (
+        back.names == names
+        and back.kept == ("judge",)
+        and back.embed == model.embed
+        and back.linear.bias == found.whole.bias
+    )
     for name in ("weights", "means", "scales"):
         assert getattr(back.linear, name).tolist() == getattr(found.whole, name).tolist()
-    for broken in ("{}", "[]", '{"format": 9}', to_json(model, {}).replace("agreement", "gold")):
+    unnamed = to_json(ScorerModel(names=names, linear=found.whole), {})  # whose vectors it looks at is not said
+    for broken in ("{}", "[]", '{"format": 9}', to_json(model, {}).replace("agreement", "gold"), unnamed):
         with pytest.raises(ValueError, match=r"not the model|wanted"):
             from_json(broken)
 
