@@ -131,7 +131,7 @@ def _add_class(ways: Reals, levels: Ints, nodes: Reals, draws: Reals, share: flo
     """Multiply one class in: s of its votes drawn, s < t as a loser, s = t as a rival (y) or as the winner (share)."""
     width = ways.shape[2]
     bounds = np.searchsorted(levels, np.arange(min(len(draws), width) + 1)).tolist()
-    found = ways * draws[0]
+    found: Reals = ways * draws[0]
     for s in range(1, len(bounds) - 1):
         first, last, head = bounds[s], bounds[s + 1], width - s  # rows with t = s; those after have t > s
         found[:, last:, s:] += draws[s] * ways[:, last:, :head]
