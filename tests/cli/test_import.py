@@ -144,7 +144,16 @@ def test_counts_give_the_published_pass_at_one_of_every_model(call: Call, archiv
 
 
 def test_the_highest_recorded_score_is_the_recorded_pick(call: Call, archive: Archive) -> None:
-    lists = ("--map", "arm=step", "--map", "completion=candidates", "--map", "score=votes")
+    lists = (
+        "--map",
+        "arm=step",
+        "--map",
+        "completion=candidates",
+        "--map",
+        "answer=candidates",
+        "--map",
+        "score=votes",
+    )
     counts = brought(call, archive, recording("creative_judge_votes.jsonl.gz"), *lists)
     assert (counts["samples"], counts["arms"]) == (1_000, 2)
     result = call("select", "theirs", "--with", "best: {by: score}", "--archive", archive.root)
