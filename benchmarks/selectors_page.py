@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from benchmarks.selectors_table import Bias, Measured, Point, Stopped
+from dataclasses import dataclass
 
 _NAMES = {  # in the order of the table
     "pass": "pass@n, the bound",
@@ -47,11 +44,58 @@ judged anew at every n, and one of 40 asks up to hundreds of verdicts about each
 """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """A selector at so many samples."""
+
+    accuracy: float  # 0..1
+    low: float
+    high: float
+    sample_usd: float  # of the samples, per problem
+    judge_usd: float  # of what the selector asked, per problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """A job that stopped early, next to the majority of all samples."""
+
+    rule: str
+    samples: float  # per problem, the mean
+    accuracy: float  # 0..1
+    difference: float
+    error: float  # standard error of the difference over problems
+    usd: float  # per problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bias:
+    """Comparisons by a judge that likes the first place."""
+
+    bias: float
+    first_place: float  # share of pairwise verdicts that name whoever is shown first
+    accuracy: Mapping[str, float]  # by selector
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """All that the page shows."""
+
+    model: str
+    budget: int  # thinking tokens
+    samples: int  # per problem
+    seed: int  # of the simulator
+    problems: int
+    points: Mapping[str, Mapping[int, Point]]  # by selector and n
+    stopped: Sequence[Stopped]
+    biases: Sequence[Bias]
+    right: Mapping[str, Mapping[str, bool]]  # of all samples: selector, then problem
+
+
 def page(found: Measured) -> str:
     """The page, as Markdown."""
-    from benchmarks.selectors_table import BUDGET, MODEL, SAMPLES, SEED
-
-    head = _HEAD.format(problems=found.problems, model=MODEL, budget=BUDGET, samples=SAMPLES, seed=SEED)
+    head = _HEAD.format(
+        problems=found.problems, model=found.model, budget=found.budget, samples=found.samples, seed=found.seed
+    )
     ns = sorted(found.points["majority"])
     parts = [head, "## Accuracy\n", _accuracies(found.points, ns), _UNDER_ACCURACY]
     parts += ["## USD for each problem\n", _prices(found.points), "## What it teaches\n", _lessons(found, ns[-1])]

@@ -10,7 +10,6 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import yaml
 
 import polythink
 from benchmarks.ratio import Ratio
-from benchmarks.selectors_page import page
+from benchmarks.selectors_page import Bias, Measured, Point, Stopped, page
 from polythink.selectors.bands import bootstrap, standard_error
 from polythink.simulator.process import SimulatorProcess
 from polythink.storage.archive import Archive
@@ -54,49 +53,6 @@ _FIRST_PLACE = """
     SELECT count_if(answer = '1') / count(*) AS share FROM traces JOIN jobs USING (job_id)
     WHERE parent_job_id IS NOT NULL AND selector = 'pairwise' AND answer IN ('1', '2')
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
-    """A selector at so many samples."""
-
-    accuracy: float  # 0..1
-    low: float
-    high: float
-    sample_usd: float  # of the samples, per problem
-    judge_usd: float  # of what the selector asked, per problem
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stopped:
-    """A job that stopped early, next to the majority of all samples."""
-
-    rule: str
-    samples: float  # per problem, the mean
-    accuracy: float  # 0..1
-    difference: float
-    error: float  # standard error of the difference over problems
-    usd: float  # per problem
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bias:
-    """Comparisons by a judge that likes the first place."""
-
-    bias: float
-    first_place: float  # share of pairwise verdicts that name whoever is shown first
-    accuracy: Mapping[str, float]  # by selector
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """All that the page shows."""
-
-    problems: int
-    points: Mapping[str, Mapping[int, Point]]  # by selector and n
-    stopped: Sequence[Stopped]
-    biases: Sequence[Bias]
-    right: Mapping[str, Mapping[str, bool]]  # of all samples: selector, then problem
 
 
 def measure(write: Path | None = None) -> list[Ratio]:
@@ -147,7 +103,17 @@ def run() -> Measured:
     for stop in STOPS:
         with _job(SAMPLES, stop=stop) as archive:
             stopped.append(_stopped(archive, stop, right["majority"]))
-    return Measured(problems=len(right["majority"]), points=points, stopped=stopped, biases=biases, right=right)
+    return Measured(
+        model=MODEL,
+        budget=BUDGET,
+        samples=SAMPLES,
+        seed=SEED,
+        problems=len(right["majority"]),
+        points=points,
+        stopped=stopped,
+        biases=biases,
+        right=right,
+    )
 
 
 @contextmanager
