@@ -1,10 +1,11 @@
 """`make bench`: every benchmark, as ratios against a baseline in the same run; a table, and JSON beside it.
 
-`python -m benchmarks NAME ...` runs only those.
+`python -m benchmarks NAME ...` runs only those; `selectors` writes its page where `--write` says.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from dataclasses import asdict
@@ -28,15 +29,22 @@ BENCHMARKS = (
     "utilisation_http",
     "simulator_cost",
     "selection",
+    "selectors",
 )
+_MODULES = {"selectors": "selectors_table"}  # a module may not bear the name of a standard one
 RESULTS = Path("benchmarks/results.json")
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("names", nargs="*", metavar="NAME", default=BENCHMARKS, help=", ".join(BENCHMARKS))
+    parser.add_argument("--write", type=Path, metavar="PAGE.md", help="where `selectors` writes its page")
+    asked = parser.parse_args()
     ratios: list[Ratio] = []
-    for name in sys.argv[1:] or BENCHMARKS:
+    for name in asked.names:
         print(f"{name} ...", file=sys.stderr)
-        ratios += import_module(f"benchmarks.{name}").measure()
+        benchmark = import_module(f"benchmarks.{_MODULES.get(name, name)}")
+        ratios += benchmark.measure(asked.write) if name == "selectors" else benchmark.measure()
     table = Table(title="ours / baseline, same run", title_justify="left")
     for heading in ("what", "unit", "ours", "baseline", "ratio", "baseline is"):
         table.add_column(heading, justify="right" if heading in ("ours", "baseline", "ratio") else "left")

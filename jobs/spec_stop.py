@@ -17,9 +17,11 @@ Wave = Annotated[Count, Field(description="samples of a problem from one look at
 
 
 class BetaStop(Model):
-    """Stop a problem when its leading answer beats the runner-up."""
+    """Stop a problem when more samples would hardly change its vote."""
 
-    beta: Chance = Field(description="stop when the leading answer beats the runner-up with this chance, above 0.5")
+    beta: Chance = Field(
+        description="stop when the leader will be ahead of the runner-up after all samples with this chance, above 0.5"
+    )
     at_least: AtLeast = 4
     wave: Wave = 2
 

@@ -64,7 +64,7 @@ class Waves:
         """What follows from a cell's answer classes, which are those of its `forms`."""
         if isinstance(self._rule, Greedy):
             return self._rounds[cell % len(self._rounds)].looked(cell, lead(labels))
-        if self._cells.is_whole(cell) or self._rule.is_decided(labels):
+        if self._cells.is_whole(cell) or self._rule.is_decided(labels, self._cells.left(cell)):
             return Step(spare=self._cells.close(cell))
         return Step(release=self._cells.release(cell, self._rule.wave))
 
@@ -79,7 +79,11 @@ class _Cells:
         self.forms: dict[int, dict[int, Form]] = {cell: {} for cell in range(self.count)}  # by index; until closed
 
     def is_whole(self, cell: int) -> bool:
-        return self.released[cell] == self.most
+        return self.left(cell) == 0
+
+    def left(self, cell: int) -> int:
+        """Samples that are not released."""
+        return self.most - self.released[cell]
 
     def release(self, cell: int, count: int) -> list[int]:
         first = self.released[cell]

@@ -14,6 +14,7 @@ nothing cancels; and one product holds every k, since its coefficients are index
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 from math import comb
 
 import numpy as np
@@ -102,35 +103,56 @@ def _thinned(n: int) -> Reals:
 
 
 def _exact(samples: int, votes: _Counts, shares: Reals, ks: list[int], rows: tuple[Ints, Reals, Reals]) -> Reals:
-    """The closed form. `others` is the product over the classes so far; `won` sums the ways one of them wins."""
+    """The closed form. `ways` holds the product over the classes so far, [0], and the ways one of them wins, [1]."""
     if not ks:
         return np.empty(0)
     levels, nodes, weights = rows
-    width = max(ks) + 1
-    others, won = np.zeros((len(levels), width)), np.zeros((len(levels), width))
-    abstentions = _thinned(samples - sum(votes))[:width]
-    others[:, : len(abstentions)] = abstentions
-    for n, share in zip(votes, shares.tolist(), strict=True):
-        others, won = _add_class(others, won, levels, nodes, _thinned(n), share)
-    ways = weights @ won[:, ks]
-    return np.asarray(ways / _thinned(samples)[ks])
+    ways = np.zeros((2, len(levels), max(ks) + 1))
+    ways[0] = _free(samples, votes, levels, max(ks) + 1)
+    *smaller, (most, share) = sorted(zip(votes, shares.tolist(), strict=True))
+    for n, its_share in smaller:
+        reach = int(np.searchsorted(levels, n, side="right"))  # rows whose t this class can reach
+        ways[:, :reach] = _add_class(ways[:, :reach], levels[:reach], nodes[:reach], _thinned(n), its_share)
+    won = weights @ _add_largest(ways, levels, nodes, _thinned(most), share, np.array(ks))
+    return np.asarray(won / _thinned(samples)[ks])
 
 
-def _add_class(others: Reals, won: Reals, levels: Ints, nodes: Reals, ways: Reals, share: float) -> tuple[Reals, Reals]:
+def _free(samples: int, votes: _Counts, levels: Ints, width: int) -> Reals:
+    """[rows, width] ways to draw what can neither win nor tie with t votes: abstentions, and the classes below t."""
+    free = np.zeros((len(levels), width))
+    bounds = np.searchsorted(levels, np.arange(1, int(levels[-1]) + 2)).tolist()
+    for t, (first, last) in enumerate(pairwise(bounds), start=1):
+        drawn = _thinned(samples - sum(n for n in votes if n >= t))[:width]
+        free[first:last, : len(drawn)] = drawn
+    return free
+
+
+def _add_class(ways: Reals, levels: Ints, nodes: Reals, draws: Reals, share: float) -> Reals:
     """Multiply one class in: s of its votes drawn, s < t as a loser, s = t as a rival (y) or as the winner (share)."""
-    width = others.shape[1]
-    next_others, next_won = others * ways[0], won * ways[0]
-    for s in range(1, min(len(ways), width)):
-        first, last = np.searchsorted(levels, (s, s + 1))  # rows with t = s; those after have t > s
-        if first == len(levels):
-            break
-        head = width - s
-        next_others[last:, s:] += ways[s] * others[last:, :head]
-        next_won[last:, s:] += ways[s] * won[last:, :head]
-        tied = (ways[s] * nodes[first:last])[:, None]
-        next_others[first:last, s:] += tied * others[first:last, :head]
-        next_won[first:last, s:] += tied * won[first:last, :head] + ways[s] * share * others[first:last, :head]
-    return next_others, next_won
+    width = ways.shape[2]
+    bounds = np.searchsorted(levels, np.arange(min(len(draws), width) + 1)).tolist()
+    found: Reals = ways * draws[0]
+    for s in range(1, len(bounds) - 1):
+        first, last, head = bounds[s], bounds[s + 1], width - s  # rows with t = s; those after have t > s
+        found[:, last:, s:] += draws[s] * ways[:, last:, :head]
+        found[:, first:last, s:] += (draws[s] * nodes[first:last])[:, None] * ways[:, first:last, :head]
+        if share:
+            found[1, first:last, s:] += draws[s] * share * ways[0, first:last, :head]
+    return found
+
+
+def _add_largest(ways: Reals, levels: Ints, nodes: Reals, draws: Reals, share: float, ks: Ints) -> Reals:
+    """[rows, K] the ways that one class wins, the last multiplied in: no more is needed of it than these sizes."""
+    others, won = ways
+    rows, rest = np.arange(len(levels))[:, None], ks - levels[:, None]  # rest: of a subset, when the class has its t
+    tied = nodes[:, None] * won[rows, rest] + share * others[rows, rest]
+    found = np.where(rest >= 0, draws[levels][:, None] * tied, 0.0)
+    contested = int(np.flatnonzero(won.any(axis=1)).max(initial=-1)) + 1  # rows in which another class can win
+    bounds = np.searchsorted(levels, np.arange(int(levels[contested - 1]) + 1), side="right").tolist()
+    for s in range(len(bounds) - 1 if contested else 0):
+        first, column = bounds[s], int(np.searchsorted(ks, s))
+        found[first:contested, column:] += draws[s] * won[first:contested, ks[column:] - s]
+    return found
 
 
 def _drawn(samples: int, votes: _Counts, right: _Counts, ks: list[int], seed: int) -> tuple[Reals, Reals]:

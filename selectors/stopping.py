@@ -38,17 +38,18 @@ class StoppingRule(Protocol):
         """Samples from one look to the next."""
         ...
 
-    def is_decided(self, labels: Sequence[int]) -> bool:
-        """Whether no more samples are wanted after these: the class of each, ABSTAINS for none."""
+    def is_decided(self, labels: Sequence[int], left: int) -> bool:
+        """Whether no more samples are wanted after these: the class of each, ABSTAINS for none; so many are left."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beta:
-    """Stops when the leader beats the runner-up with this probability, other answers left out.
+    """Stops when the leader will be ahead of the runner-up after all samples, with this probability.
 
-    With a uniform prior, P(p1 > p2) for v1 and v2 votes is the chance of at most v1 heads in v1 + v2 + 1 fair tosses.
-    Source: Adaptive-Consistency, Aggarwal et al. 2023, arXiv:2305.11860, section 3.
+    Source: Adaptive-Consistency, Aggarwal et al. 2023, arXiv:2305.11860, section 3. There the question is whether the
+    leader's share is the larger one, which no number of samples settles where two answers are level; here it is whether
+    the samples that are left would still change the vote. The more are left, the less the two differ.
     """
 
     confidence: float = 0.95
@@ -59,9 +60,9 @@ class Beta:
     def name(self) -> str:
         return f"beta {self.confidence:g}"
 
-    def is_decided(self, labels: Sequence[int]) -> bool:
+    def is_decided(self, labels: Sequence[int], left: int) -> bool:
         first, second, *_ = [*leaders(labels), 0, 0]
-        return first > 0 and lead_probability(first, second) > self.confidence
+        return first > 0 and holding_probability(first, second, left) > self.confidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +80,7 @@ class Dirichlet:
     def name(self) -> str:
         return f"dirichlet {self.confidence:g}"
 
-    def is_decided(self, labels: Sequence[int]) -> bool:
+    def is_decided(self, labels: Sequence[int], left: int) -> bool:
         votes = leaders(labels)
         return bool(votes) and top_probability(votes) > self.confidence
 
@@ -105,20 +106,20 @@ class Window:
     def wave(self) -> int:
         return self.size
 
-    def is_decided(self, labels: Sequence[int]) -> bool:
+    def is_decided(self, labels: Sequence[int], left: int) -> bool:
         last = labels[-self.size :]
         return len(last) == self.size and len(set(last)) == 1 and last[0] != ABSTAINS
 
 
 def stops_at(rule: StoppingRule, labels: Sequence[int]) -> int:
-    """How many of the samples a rule would have asked for.
+    """How many of the samples a rule would have asked for, if these are all there can be.
 
     >>> stops_at(Window(size=3), [0, 1, 0, 0, 0, 0, 0]), stops_at(Beta(confidence=0.95), [0] * 40)
     (6, 4)
     """
     n = rule.at_least
     while n < len(labels):
-        if rule.is_decided(labels[:n]):
+        if rule.is_decided(labels[:n], len(labels) - n):
             return n
         n += rule.wave
     return len(labels)
@@ -133,6 +134,27 @@ def lead_probability(first: int, second: int) -> float:
     """
     tosses = first + second + 1
     return float(sum(math.comb(tosses, heads) for heads in range(first + 1)) / 2**tosses)
+
+
+@lru_cache(maxsize=65_536)
+def holding_probability(first: int, second: int, left: int) -> float:
+    """P(the first is ahead after so many votes more, all for one of the two), a tie counted half; same prior.
+
+    The votes still to come are beta-binomial: P(x of them for the first) is
+    C(first + x, x) C(second + left - x, left - x) / C(first + second + left + 1, left).
+
+    >>> holding_probability(3, 0, 2), holding_probability(3, 0, 3), round(holding_probability(3, 0, 100), 3)
+    (1.0, 0.9857142857142858, 0.941)
+    """
+    halves = sum(
+        math.comb(first + x, x) * math.comb(second + left - x, left - x) * (1 + _sign(first + 2 * x - second - left))
+        for x in range(left + 1)
+    )
+    return halves / (2 * math.comb(first + second + left + 1, left))
+
+
+def _sign(number: int) -> int:
+    return (number > 0) - (number < 0)
 
 
 @lru_cache(maxsize=65_536)

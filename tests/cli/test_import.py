@@ -134,16 +134,34 @@ def test_counts_give_the_published_pass_at_one_of_every_model(call: Call, archiv
     rows = archive.sql(query).to_pylist()
     assert len(rows) == 34
     assert [row["ours"] for row in rows] == pytest.approx([row["published"] for row in rows], abs=1e-9)
+    query = """
+        SELECT 100 * pass_at_n AS ours, (metadata->>'published_pass1_task')::DOUBLE AS published
+        FROM coverage JOIN traces USING (job_id, problem_id, arm_id) WHERE n = 1 AND sample_index = 0
+    """
+    pairs = archive.sql(query).to_pylist()
+    assert len(pairs) == 4_012
+    assert [pair["ours"] for pair in pairs] == pytest.approx([pair["published"] for pair in pairs], abs=1e-9)
 
 
 def test_the_highest_recorded_score_is_the_recorded_pick(call: Call, archive: Archive) -> None:
-    lists = ("--map", "arm=step", "--map", "completion=candidates", "--map", "score=votes")
+    lists = (
+        "--map",
+        "arm=step",
+        "--map",
+        "completion=candidates",
+        "--map",
+        "answer=candidates",
+        "--map",
+        "score=votes",
+    )
     counts = brought(call, archive, recording("creative_judge_votes.jsonl.gz"), *lists)
     assert (counts["samples"], counts["arms"]) == (1_000, 2)
+    result = call("select", "theirs", "--with", "best: {by: score}", "--archive", archive.root)
+    assert result.exit_code == 0, result.output
     query = """
-        SELECT count(*)::INT AS ballots, count_if(best = picked)::INT AS same FROM (
-            SELECT arg_max(text, (score, -sample_index)) AS best, any_value(metadata->>'$.selected[0]') AS picked
-            FROM traces GROUP BY problem_id, arm_id)
+        SELECT count(*)::INT AS ballots, count_if(text = metadata->>'$.selected[0]')::INT AS same
+        FROM selections s JOIN traces t USING (job_id, problem_id, arm_id)
+        WHERE selector = 'best' AND winner_index = sample_index
     """
     assert archive.sql(query).to_pylist() == [{"ballots": 200, "same": 200}]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
-from itertools import permutations
+from itertools import permutations, product
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from polythink.selectors.stopping import (
     Dirichlet,
     StoppingRule,
     Window,
+    holding_probability,
     lead_probability,
     stops_at,
     top_probability,
@@ -41,6 +42,23 @@ def test_the_lead_is_the_beta_integral(first: int, second: int) -> None:
     density = grid**first * (1 - grid) ** second
     assert lead_probability(first, second) == pytest.approx(density[grid > 0.5].sum() / density.sum(), abs=1e-6)
     assert lead_probability(first, second) + lead_probability(second, first) == pytest.approx(1.0)
+
+
+@given(st.integers(0, 6), st.integers(0, 6), st.integers(0, 5))
+def test_a_lead_holds_as_often_as_going_through_all_votes_to_come_finds(first: int, second: int, left: int) -> None:
+    ahead = 0.0
+    for rest in product((True, False), repeat=left):
+        chance, one, other = 1.0, first, second
+        for vote in rest:  # each as likely as Laplace's rule of succession says after those before it
+            chance *= ((one if vote else other) + 1) / (one + other + 2)
+            one, other = one + vote, other + (not vote)
+        ahead += chance * (1.0 if one > other else 0.5 if one == other else 0.0)
+    assert holding_probability(first, second, left) == pytest.approx(ahead)
+
+
+@given(votes, votes)
+def test_with_endless_votes_to_come_the_larger_share_wins(first: int, second: int) -> None:
+    assert holding_probability(first, second, 3_000) == pytest.approx(lead_probability(first, second), abs=0.02)
 
 
 @given(votes, votes)
@@ -65,7 +83,7 @@ def test_the_chances_of_all_answers_are_one(several: list[int]) -> None:
 def test_no_rule_stops_before_its_least_or_looks_ahead(seen: list[int], rule: StoppingRule) -> None:
     n = stops_at(rule, seen)
     assert min(rule.at_least, len(seen)) <= n <= len(seen)
-    assert stops_at(rule, [*seen[:n], *([0] * 5)]) == n or n == len(seen)
+    assert stops_at(rule, [*seen[:n], *([0] * (len(seen) - n))]) == n
     if n < len(seen):
         assert (n - rule.at_least) % rule.wave == 0
 
@@ -78,9 +96,10 @@ def test_more_confidence_never_asks_for_less(seen: list[int], one: float, other:
 
 
 def test_small_cases_by_hand() -> None:
-    assert (
-        stops_at(Beta(confidence=0.95, at_least=1, wave=1), [0] * 9) == 4
-    )  # 1 - 1/32 after four, 1 - 1/16 after three
+    careful = Beta(confidence=0.95, at_least=1, wave=1)
+    assert stops_at(careful, [0] * 1_000) == 4  # 1 - 1/32 after four, 1 - 1/16 after three, with endless more to come
+    assert stops_at(careful, [0, 1, 0, 1, 0, 1, 0]) == 7, "level before the last"
+    assert stops_at(careful, [0, 0, 1, 0, 0, 0, 1]) == 5, "three ahead, with two to come"
     assert stops_at(Beta(confidence=0.9), [ABSTAINS] * 9) == 9
     assert stops_at(Window(size=2), [0, 1, 1, 0, 2, 2, 2]) == 6
     assert stops_at(Window(size=2), [ABSTAINS] * 4) == 4
