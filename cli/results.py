@@ -40,8 +40,8 @@ def query(
         str,
         typer.Argument(
             metavar="SQL",
-            help="DuckDB SQL over jobs, problems, arms, traces, attempts, batches, selections, scores, curves, "
-            "comparisons, coverage, stops, adaptive, spend, frontier, calibration.",
+            help="DuckDB SQL over jobs, problems, arms, traces, attempts, batches, selections, scores, embeddings, "
+            "curves, comparisons, coverage, stops, adaptive, spend, frontier, calibration.",
         ),
     ],
     archive: ArchiveOption = None,

@@ -35,6 +35,7 @@ SQL_TYPES = {
     schema.REAL: "DOUBLE",
     schema.FLAG: "BOOLEAN",
     schema.WHEN: "TIMESTAMP WITH TIME ZONE",
+    schema.VECTOR: "FLOAT[]",
     pa.date32(): "DATE",
 }
 
