@@ -46,7 +46,7 @@ _BATCH_LANE = """
 _STATE = """
     SELECT (SELECT count(*) FROM traces WHERE job_id = $1) AS done,
         (SELECT count(*) FROM traces WHERE job_id = $1 AND outcome = 'failed') AS failed,
-        (SELECT coalesce(sum(samples - n), 0)::BIGINT FROM stops WHERE job_id = $1) AS spared,
+        (SELECT coalesce(sum(samples - n), 0)::BIGINT FROM stops WHERE job_id = $1 AND decided) AS spared,
         (SELECT coalesce(sum(cost_usd), 0.0) FROM attempts WHERE job_id = $1) AS spent_usd,
         (SELECT coalesce(sum(output_tokens), 0)::BIGINT FROM attempts WHERE job_id = $1) AS output_tokens
 """

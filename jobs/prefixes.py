@@ -55,8 +55,8 @@ class Prefixes:
         """When the group that may be drawn from was last drawn from; None if there is none."""
         return self._groups[self._line[0]].sent_at if self._line else None
 
-    def draw(self, now: float) -> tuple[int, Role]:
-        """The next sample, and its part. There must be one."""
+    def draw(self, now: float) -> tuple[int, Role | None]:
+        """The next sample, and its part, none if it is alone and its prompt is cold. There must be one."""
         number = self._line.popleft()
         group = self._groups[number]
         group.is_ready = False
@@ -66,6 +66,8 @@ class Prefixes:
         if is_warm:
             self._get_in_line(number)
             return ordinal, "follow"
+        if not group.waiting:  # nobody would read what it writes
+            return ordinal, None
         group.is_warm, group.leader = False, ordinal
         return ordinal, "lead"
 

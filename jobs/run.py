@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -42,6 +42,7 @@ from polythink.jobs.spec import Job
 from polythink.jobs.standing import Standing, kept_answers, standing, with_spared
 from polythink.jobs.waves import Waves
 from polythink.jobs.workload import Workload
+from polythink.records import SampleKey
 from polythink.selectors.registry import SelectorConfig, parse_selector
 from polythink.storage import landing
 from polythink.storage.archive import Archive
@@ -169,13 +170,16 @@ class _Run:
             BatchLedger(self.archive, self.work.job_id, self.lease).catch_up()
         only = None if self.pilot is None else self._pilot_ordinals(self.pilot)
         where = standing(self.archive, self.work, replace(started, warnings=warnings), only)
+        requests = Requests(self.work)
+        held = self._hold_batches(where, requests) if self.work.job.lane == "batch" else frozenset()
         with ExitStack() as session:
             adaptive = session.enter_context(self._adaptive(where)) if where.scheduler.comes_in_waves else None
+            where.state = with_spared(where.state, where.scheduler)
             if where.scheduler.is_finished:
-                where.state = replace(with_spared(where.state, where.scheduler), status="done", reason=None)
+                where.state = replace(where.state, status="done", reason=None)
             else:
                 self.tell(where.state)
-                self._sample(where, adaptive)
+                self._sample(where, requests, held, adaptive)
         if where.state.status == "done" and where.state.done < where.state.wanted:
             where.state = replace(where.state, status="stopped", reason="the pilot is in; resume the job to go on")
         if where.state.status == "done":
@@ -222,17 +226,18 @@ class _Run:
         stop = self.work.job.stopping_rule
         assert stop is not None
         waves = Waves(stop, where.scheduler.grid)
-        rule, kept = self.work.job.answer.rule(), kept_answers(self.archive, self.work)
-        with Adaptive(waves, where.scheduler, rule, kept) as adaptive:
+        rule = self.work.job.answer.rule()
+        with Adaptive(waves, where.scheduler, rule, kept_answers(self.archive, self.work)) as adaptive:
             adaptive.begin()
             yield adaptive
 
-    def _sample(self, where: Standing, adaptive: Adaptive | None) -> None:
+    def _sample(
+        self, where: Standing, requests: Requests, held: Collection[SampleKey], adaptive: Adaptive | None
+    ) -> None:
         keeper = Keeper(self.archive, self.work.job_id, self.reader, self.lease)
-        requests = Requests(self.work)
         where.scheduler.cache(requests.is_cached)
         try:
-            with self._lane(where, requests) as crew:
+            with self._lane(requests, held) as crew:
                 Sampling(
                     where,
                     crew=crew,
@@ -250,9 +255,9 @@ class _Run:
         where.state = replace(where.state, warnings=where.state.warnings + keeper.warnings)
 
     @contextmanager
-    def _lane(self, where: Standing, requests: Requests) -> Iterator[Crew | BatchCrew]:
+    def _lane(self, requests: Requests, held: Collection[SampleKey]) -> Iterator[Crew | BatchCrew]:
         if self.work.job.lane == "batch":
-            crew = self._batch_crew(where, requests)
+            crew = self._batch_crew(requests, held)
             yield crew
             crew.close()
             return
@@ -270,16 +275,20 @@ class _Run:
             finally:
                 workers.close()
 
-    def _batch_crew(self, where: Standing, requests: Requests) -> BatchCrew:
-        """With every sample held that an earlier run left with the API."""
+    def _hold_batches(self, where: Standing, requests: Requests) -> frozenset[SampleKey]:
+        """Hold every sample that an earlier run left with the API, before it is decided which are wanted."""
         ledger = BatchLedger(self.archive, self.work.job_id, self.lease)
         sent = [entry for record in ledger.open for entry in record.entries]
-        wanted = {entry.key for entry in sent if where.scheduler.hold(entry.key, entry.number)}
-        for key in wanted:
+        held = frozenset(entry.key for entry in sent if where.scheduler.hold(entry.key, entry.number))
+        for key in held:
             where.purse.hold(requests.worst_case_usd(key))
             where.tokens.hold(requests.max_tokens(key))
+        return held
+
+    def _batch_crew(self, requests: Requests, held: Collection[SampleKey]) -> BatchCrew:
+        ledger = BatchLedger(self.archive, self.work.job_id, self.lease)
         names = [pool.name for pool in pools(self.work)]
-        return BatchCrew(ledger, requests, endpoints(self.work), names, wanted=wanted, asked=self.control.asked)
+        return BatchCrew(ledger, requests, endpoints(self.work), names, wanted=held, asked=self.control.asked)
 
 
 def _asked_workers(job: Job) -> int | None:

@@ -269,8 +269,8 @@ class Sampling:
             return
         self._left_out.add(endpoint)
         self._requests.leave_out(endpoint)
-        arms = self._standing.state.arms
-        if any(self._requests.is_stranded(arm_id) for arm_id, arm in arms.items() if arm.done < arm.total):
+        arms = with_spared(self._standing.state, self._scheduler).arms
+        if any(self._requests.is_stranded(arm_id) for arm_id, arm in arms.items() if arm.done < arm.wanted):
             self.end("stopped", reason)
             return
         for task in self._crew.leave_out(endpoint):

@@ -56,6 +56,7 @@ class Scheduler:
         self._lines = {arm_id: _Line(self._is_taken) for arm_id in grid.arm_ids if in_waves}
         self._is_cached: Callable[[SampleKey], bool] = lambda key: False
         self._out: set[int] = set()
+        self._held: set[int] = set()  # sent by an earlier run; no line gives them out
         self._queues = {
             arm_id: _Queue(self._lines.get(arm_id) or self._missing(n), self._group, grid.prompts)
             for n, arm_id in enumerate(grid.arm_ids)
@@ -108,10 +109,18 @@ class Scheduler:
                 self.spared[self.grid.arm_id(ordinal)] += 1
 
     def _missing(self, arm: int) -> Iterator[int]:
-        return (each for each in self.done.missing(arm, len(self.grid.arm_ids)) if each not in self._out)
+        return (each for each in self.done.missing(arm, len(self.grid.arm_ids)) if not self._is_taken(each))
 
     def _is_taken(self, ordinal: int) -> bool:
-        return ordinal in self.done or ordinal in self._out
+        return ordinal in self.done or ordinal in self._out or ordinal in self._held
+
+    def _is_owed(self, ordinal: int) -> bool:
+        """Where samples come in waves, one that came back unanswered waits for its wave like any other."""
+        index, prompt = divmod(ordinal, self.grid.prompts)
+        if self._released is None or index < self._released[prompt]:
+            return True
+        self._held.discard(ordinal)
+        return False
 
     def cache(self, is_cached: Callable[[SampleKey], bool]) -> None:
         """Say of which samples the API caches the prompt; before any is drawn. They then go problem by problem."""
@@ -141,6 +150,7 @@ class Scheduler:
         if ordinal is None or ordinal in self.done or number <= self._attempts.get(ordinal, 0):
             return False
         self._out.add(ordinal)
+        self._held.add(ordinal)
         return True
 
     def next_suspects(self, now: float) -> list[Due]:
@@ -165,7 +175,7 @@ class Scheduler:
         self._out.difference_update(lost)
         for ordinal in lost:
             self._attempts[ordinal] = self._attempts.get(ordinal, 0) + 1
-            if ordinal not in self._suspects:
+            if ordinal not in self._suspects and self._is_owed(ordinal):
                 self._queue(ordinal).put_back(ordinal)
         return ()
 
@@ -175,7 +185,7 @@ class Scheduler:
             self._out.remove(ordinal)
             if ordinal in self._suspects:
                 self._suspects.hold(ordinal, 0.0)
-            else:
+            elif self._is_owed(ordinal):
                 self._queue(ordinal).put_back(ordinal)
 
     def put_back_key(self, key: SampleKey) -> None:
@@ -190,9 +200,11 @@ class Scheduler:
         Unless it `may_give_up`, the last strike does not count: it was not the sample's fault.
         """
         ordinal = self.grid.ordinal(result.attempt.key)
-        if ordinal is None or ordinal in self.done:
+        if ordinal is None:
             return None
         self._out.discard(ordinal)
+        if ordinal in self.done:
+            return None
         self._queue(ordinal).ended(ordinal, is_answered=result.failure is None)
         attempt = self._judged(ordinal, result, may_give_up)
         if attempt.is_final:
@@ -205,7 +217,7 @@ class Scheduler:
             due = now + self._delay(ordinal, result)
             if ordinal in self._suspects:
                 self._suspects.hold(ordinal, due)
-            else:
+            elif self._is_owed(ordinal):
                 heapq.heappush(self._queue(ordinal).waiting, (due, ordinal))
         return attempt
 

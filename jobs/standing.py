@@ -12,7 +12,7 @@ from polythink.jobs.scheduler import Scheduler
 from polythink.jobs.workload import Workload
 from polythink.records import SampleKey
 from polythink.storage.archive import Archive
-from polythink.storage.state import ArmProgress, JobState
+from polythink.storage.state import JobState, progress
 
 # A sample's number by the formula of `Grid`: over a million samples, that is no work for Python.
 _DONE = """
@@ -84,7 +84,8 @@ def standing(archive: Archive, work: Workload, state: JobState, only: Ordinals |
         in_waves=work.job.stop is not None and only is None,
     )
     arms = {
-        arm.arm_id: ArmProgress(done=count, total=grid.per_arm) for arm, count in zip(work.arms, per_arm, strict=True)
+        arm.arm_id: replace(progress(state, arm.arm_id, grid.per_arm), done=count)
+        for arm, count in zip(work.arms, per_arm, strict=True)
     }
     return Standing(
         scheduler=scheduler,
@@ -105,7 +106,9 @@ def kept_answers(archive: Archive, work: Workload) -> dict[int, str | None]:
 
 
 def with_spared(state: JobState, scheduler: Scheduler) -> JobState:
-    """The state with the samples that are not wanted, as far as that is known."""
+    """The state with the samples that are not wanted, as far as that is known; a pilot does not look."""
+    if not scheduler.comes_in_waves:
+        return state
     arms = {arm_id: replace(arm, spared=scheduler.spared[arm_id]) for arm_id, arm in state.arms.items()}
     return replace(state, arms=arms)
 

@@ -103,7 +103,7 @@ class _Rounds:
         self._rule, self._cells, self._numbers = rule, cells, numbers
         self._leads = dict.fromkeys(numbers, 0.5)
         self._awaited = set(numbers)
-        self._budget = int(rule.share * len(numbers) * cells.most)
+        self._budget = rule.budget(len(numbers) * cells.most)
 
     def looked(self, cell: int, sureness: float) -> Step:
         self._leads[cell] = sureness

@@ -20,7 +20,7 @@ from polythink.selectors.reading import gold_form
 from polythink.storage import schema
 from polythink.storage.archive import Archive
 from polythink.storage.rows import arm_rows, problem_rows
-from polythink.storage.state import ArmProgress, JobState
+from polythink.storage.state import JobState, progress
 
 WHOLE = "all"  # these tables are one part, replaced when a job is extended
 
@@ -195,10 +195,7 @@ def _first_state(archive: Archive, work: Workload) -> JobState:
         pid=getpid(),
     )
     per_arm = len(work.problems) * work.job.samples
-    arms = {
-        arm.arm_id: ArmProgress(done=state.arms[arm.arm_id].done if arm.arm_id in state.arms else 0, total=per_arm)
-        for arm in work.arms
-    }
+    arms = {arm.arm_id: progress(state, arm.arm_id, per_arm) for arm in work.arms}
     return replace(state, total=work.total, cap_usd=work.job.cap.usd if work.job.cap else None, arms=arms)
 
 

@@ -68,7 +68,7 @@ def class_map(forms: Iterable[str], judge: PairJudge | None) -> dict[str, str]:
     judge is not transitive, a form joins the first class, in that order, whose name it equals.
     """
     ordered = sorted(set(forms), key=lambda form: (len(form), form))
-    if judge is None or all(_is_number(form) for form in ordered):
+    if judge is None or are_told_apart(ordered):
         return {form: form for form in ordered}
     classes: dict[str, str] = {}
     names: list[str] = []
@@ -80,6 +80,12 @@ def class_map(forms: Iterable[str], judge: PairJudge | None) -> dict[str, str]:
         if found is None:
             names.append(form)
     return classes
+
+
+def are_told_apart(forms: Iterable[str]) -> bool:
+    """Whether these canonical forms need no judge: numbers, which were compared exactly, or all of one kind."""
+    distinct = set(forms)
+    return len(distinct) < 2 or all(_is_number(form) for form in distinct)
 
 
 def may_be_equal(first: str, second: str) -> bool:

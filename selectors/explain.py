@@ -142,7 +142,10 @@ def explain_selector(poll: Poll, found: Decided) -> tuple[ArmCount, ...]:
             for span, lines in outside
         )
         has_curve = found.function is not None
-        every, stopped = [lines for _, lines in ballots], sum(stop.arm_id == arm_id for stop in poll.stops)
+        every, stopped = (
+            [lines for _, lines in ballots],
+            sum(stop.arm_id == arm_id and stop.decided for stop in poll.stops),
+        )
         counts.append(_arm_count(found, arm_id, every, len(inside), why, stopped, has_curve=has_curve))
     return tuple(counts)
 

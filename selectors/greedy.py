@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,14 @@ class Greedy:
     def name(self) -> str:
         """With its setting, as in `greedy 0.5 of all`."""
         return f"greedy {self.share:g} of all"
+
+    def budget(self, samples: int) -> int:
+        """Of so many samples, how many may be asked for.
+
+        >>> Greedy(share=0.29).budget(100)
+        29
+        """
+        return math.floor(self.share * samples + 1e-9)
 
     def chosen(self, leads: Sequence[float], used: Sequence[int], most: Sequence[int], left: int) -> list[int]:
         """The problems that get another wave, each cut to what it and the budget still have.

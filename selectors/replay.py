@@ -57,7 +57,7 @@ def replay(
         used = [[stops_at(rule, problem.tolist()) for problem in each] for each in labels]
         found.append(_replayed(rule.name, panel, used, _accuracies(labels, hits, used), fixed))
     for greedy in budgets:
-        budget = int(greedy.share * panel.samples.sum())
+        budget = greedy.budget(int(panel.samples.sum()))
         used = [allocate([problem.tolist() for problem in each], budget, greedy) for each in labels]
         found.append(_replayed(greedy.name, panel, used, _accuracies(labels, hits, used), fixed))
     return found

@@ -67,7 +67,7 @@ def selection_rows(
 
     `costs_usd` is what judging each ballot cost; None if nobody was asked.
     """
-    stopped = {(stop.problem_id, stop.arm_id) for stop in poll.stops}
+    stopped = {(stop.problem_id, stop.arm_id) for stop in poll.stops if stop.decided}
     rows = [
         {"selector": name, "selector_cost_usd": None if costs_usd is None else costs_usd[place]}
         | _selection_row(poll.samples, span, verdict)

@@ -18,7 +18,7 @@ from polythink.selectors.samples import Samples
 from polythink.selectors.stopping import StoppingRule
 from polythink.storage.archive import Archive
 
-_EARLIER = "SELECT problem_id, arm_id, rule, at_least FROM stops WHERE job_id = ?"
+_EARLIER = "SELECT problem_id, arm_id, rule, at_least, decided FROM stops WHERE job_id = ?"
 _Cell = tuple[str, str]  # problem_id, arm_id
 
 
@@ -33,6 +33,7 @@ class Stop:
     rule: str
     at_least: int  # samples that every problem got before votes were looked at
     lead: float  # 0.5..1, how sure the leading answer is
+    decided: bool  # by the rule; if not, the run has not come to its end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,34 +68,61 @@ def find_stops(
     classes: Sequence[str | None],
     rule: StoppingRule | Greedy | None,
 ) -> list[Stop]:
-    """Every problem that has fewer samples than its arm asks for, by this rule.
+    """Every problem that has fewer samples than its arm asks for, under this rule.
 
-    Without a rule, those that an earlier one had stopped: they stay marked until they have all their samples.
+    Without a rule, those that an earlier one had stopped: they stay marked until they have all their samples. So does
+    the number that every problem had got before an earlier rule looked, where this one would look later.
     """
-    earlier: dict[_Cell, tuple[str, int]] = {}
-    if rule is None:
-        rows = archive.sql(_EARLIER, [job_id]).to_pylist()
-        earlier = {(row["problem_id"], row["arm_id"]): (row["rule"], row["at_least"]) for row in rows}
-        if not earlier:
-            return []
+    rows = archive.sql(_EARLIER, [job_id]).to_pylist()
+    earlier = {(row["problem_id"], row["arm_id"]): row for row in rows}
+    if rule is None and not earlier:
+        return []
+    spent = _spent_arms(samples, rule) if isinstance(rule, Greedy) else frozenset()
     found = []
     for span in samples.ballots():
-        n, asked = span.stop - span.start, int(samples.asked[span.start])
         cell = samples.problem_id[span.start], samples.arm_id[span.start]
-        by = (rule.name, rule.at_least) if rule is not None else earlier.get(cell)
-        if n < asked and by is not None:
-            found.append(
-                Stop(
-                    problem_id=cell[0],
-                    arm_id=cell[1],
-                    n=n,
-                    samples=asked,
-                    rule=by[0],
-                    at_least=by[1],
-                    lead=lead(_labels(classes[span])),
-                )
+        n, asked, kept = span.stop - span.start, int(samples.asked[span.start]), earlier.get(cell)
+        if n >= asked or (rule is None and kept is None):
+            continue
+        labels = _labels(classes[span])
+        marks = [kept["at_least"]] if kept else []
+        if rule is None:
+            assert kept is not None
+            name, decided = kept["rule"], kept["decided"]
+        elif isinstance(rule, Greedy):
+            name, decided = rule.name, cell[1] in spent
+        else:
+            name, decided = rule.name, _is_decided(rule, samples.sample_index[span], labels, asked)
+        found.append(
+            Stop(
+                problem_id=cell[0],
+                arm_id=cell[1],
+                n=n,
+                samples=asked,
+                rule=name,
+                at_least=min([*marks, *([] if rule is None else [rule.at_least])]),
+                lead=lead(labels),
+                decided=decided,
             )
+        )
     return found
+
+
+def _is_decided(rule: StoppingRule, indexes: Sequence[int], labels: Sequence[int], asked: int) -> bool:
+    """Whether the rule would have stopped after some wave of these samples; an index that is missing ends them."""
+    there = next((place for place, index in enumerate(indexes) if place != index), len(indexes))
+    looks = range(rule.at_least, there + 1, rule.wave)
+    return any(rule.is_decided(labels[:n], asked - n) for n in looks)
+
+
+def _spent_arms(samples: Samples, rule: Greedy) -> frozenset[str]:
+    """The arms whose budget is used up."""
+    spent = set()
+    for arm in samples.arms():
+        problems, asked = len(np.unique(samples.problem[arm])), int(samples.asked[arm.start])
+        if arm.stop - arm.start >= max(rule.budget(problems * asked), problems * min(rule.at_least, asked)):
+            spent.add(samples.arm_id[arm.start])
+    return frozenset(spent)
 
 
 def _labels(classes: Sequence[str | None]) -> list[int]:
@@ -120,7 +148,7 @@ def adaptive_points(
     stops: Sequence[Stop],
     seed: int = 0,
 ) -> list[AdaptivePoint]:
-    """A point for each arm with stopped problems.
+    """A point for each arm with stopped problems, once none of its problems waits for more samples.
 
     Args:
         selector: what its rows are called.
@@ -130,7 +158,8 @@ def adaptive_points(
     """
     short = {(stop.problem_id, stop.arm_id) for stop in stops}
     points = []
-    for arm_id in dict.fromkeys(stop.arm_id for stop in stops):
+    waiting = {stop.arm_id for stop in stops if not stop.decided}
+    for arm_id in dict.fromkeys(stop.arm_id for stop in stops if stop.arm_id not in waiting):
         cells = {cell: found for cell, found in graded.items() if cell[1] == arm_id}
         if not cells:
             continue

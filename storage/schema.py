@@ -241,7 +241,7 @@ CURVES = Table(
 
 STOPS = Table(
     "stops",
-    "one row per problem and arm with fewer samples than asked for, because of a stopping rule",
+    "one row per problem and arm with fewer samples than asked for, under a stopping rule",
     (
         Column("problem_id", TEXT, "", "the problem"),
         Column("arm_id", TEXT, "", "the arm"),
@@ -250,6 +250,7 @@ STOPS = Table(
         Column("rule", TEXT, "", "the rule with its setting, as in beta 0.95"),
         Column("at_least", COUNT, "samples", "that every problem got before the rule looked at any vote"),
         Column("lead", REAL, "0.5..1", "chance that the leading answer beats the runner-up, after these votes"),
+        Column("decided", FLAG, "", "whether the rule stopped it; else the run has not come to its end"),
     ),
 )
 

@@ -60,6 +60,14 @@ class JobState:
         return self.total - self.spared
 
 
+def progress(state: JobState, arm_id: str, total: int) -> ArmProgress:
+    """What the state says of an arm that now asks for so many samples; what was spared of fewer counts no more."""
+    kept = state.arms.get(arm_id)
+    if kept is None:
+        return ArmProgress(done=0, total=total)
+    return kept if kept.total == total else ArmProgress(done=kept.done, total=total)
+
+
 def to_json(state: JobState) -> str:
     return json.dumps(asdict(state), indent=1)
 

@@ -45,7 +45,7 @@ def test_there_is_a_new_leader_where_one_was_lost_or_could_not_be_sent() -> None
 
 
 def test_a_prompt_that_went_cold_is_led_anew() -> None:
-    scheduler = cached(problems=1, samples=4)
+    scheduler = cached(problems=1, samples=5)
     (first,) = drawn(scheduler, 0.0)
     scheduler.begun(scheduler.grid.key(first.ordinal))
     (warm,) = drawn(scheduler, WARM_S - 1, most=1)

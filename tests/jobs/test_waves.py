@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,11 +13,11 @@ from polythink.jobs.adaptive import Adaptive
 from polythink.jobs.grid import DoneSet, Grid
 from polythink.jobs.scheduler import Due, Scheduler
 from polythink.jobs.waves import Waves
-from polythink.records import AnswerRule, Attempt
+from polythink.records import AnswerRule, Attempt, SampleKey
 from polythink.selectors.greedy import Greedy, allocate
 from polythink.selectors.panel import ABSTAINS
 from polythink.selectors.stopping import Beta, Dirichlet, StoppingRule, Window, stops_at
-from polythink.workers.tasks import Result
+from polythink.workers.tasks import Failure, Result
 
 RULES: tuple[StoppingRule, ...] = (
     Beta(confidence=0.8, at_least=2, wave=1), Beta(confidence=0.95, wave=3), Dirichlet(confidence=0.9), Window(size=3),
@@ -26,6 +28,21 @@ EXACT = AnswerRule(equivalence="string")
 seeds = st.integers(0, 2**31)
 rules = st.sampled_from((*RULES, *GREEDY))
 sizes = st.tuples(st.integers(1, 5), st.integers(1, 2), st.integers(1, 14))
+
+
+def attempt_of(key: SampleKey, number: int, answer: str | None) -> Attempt:
+    text = "" if answer is None else rf"\\boxed{{{answer}}}"
+    return Attempt(
+        key=key,
+        number=number,
+        status="complete",
+        lane="live",
+        endpoint="e",
+        queued_at=0.0,
+        started_at=0.0,
+        finished_at=0.0,
+        content=f'[{{"type": "text", "text": "{text}"}}]',
+    )
 
 
 class Job:
@@ -50,7 +67,7 @@ class Job:
             done.add(ordinal)
         self.scheduler = Scheduler(self.grid, done, earlier_attempts={}, max_strikes=3, seed=0, in_waves=True)
         self.scheduler.cache(lambda key: is_cached)
-        self.adaptive = Adaptive(Waves(self.rule, self.grid), self.scheduler, EXACT, self.kept)
+        self.adaptive = Adaptive(Waves(self.rule, self.grid), self.scheduler, EXACT, dict(self.kept))
         self.adaptive.begin()
 
     def work(self, most: int) -> bool:
@@ -71,18 +88,7 @@ class Job:
 
     def _finish(self, due: Due) -> None:
         key, answer = self.grid.key(due.ordinal), self.answers[due.ordinal]
-        text = "" if answer is None else rf"\\\\boxed{{{answer}}}"
-        attempt = Attempt(
-            key=key,
-            number=due.number,
-            status="complete",
-            lane="live",
-            endpoint="e",
-            queued_at=0.0,
-            started_at=0.0,
-            finished_at=0.0,
-            content=f'[{{"type": "text", "text": "{text}"}}]',
-        )
+        attempt = attempt_of(key, due.number, answer)
         self.scheduler.begun(key)
         self.scheduler.settle(Result(attempt=attempt), 0.0)
         self.kept[due.ordinal] = answer
@@ -108,7 +114,7 @@ class Job:
         arms, counts = len(self.grid.arm_ids), [0] * self.grid.prompts
         for arm in range(arms):
             each = [self.labels(cell) for cell in cells[arm::arms]]
-            counts[arm::arms] = allocate(each, int(self.rule.share * self.grid.per_arm), self.rule)
+            counts[arm::arms] = allocate(each, self.rule.budget(self.grid.per_arm), self.rule)
         return counts
 
 
@@ -155,9 +161,74 @@ def test_a_sample_that_an_earlier_run_left_with_the_api_is_taken_in_though_its_p
         done.add(ordinal)
     job.scheduler = Scheduler(job.grid, done, earlier_attempts={}, max_strikes=3, seed=0, in_waves=True)
     assert job.scheduler.hold(job.grid.key(7), 1)
-    job.adaptive = Adaptive(Waves(job.rule, job.grid), job.scheduler, EXACT, job.kept)
+    job.adaptive = Adaptive(Waves(job.rule, job.grid), job.scheduler, EXACT, dict(job.kept))
     job.adaptive.begin()
     assert not job.scheduler.is_finished and job.scheduler.spared == {"a0": 6}
     job._finish(Due(7, 1))
     assert job.scheduler.is_finished
     job.adaptive.close()
+
+
+def held(samples: int, *ordinals: int, in_waves: bool) -> Scheduler:
+    """One problem, some of whose samples an earlier run left with the API."""
+    scheduler = Scheduler(
+        Grid(["p"], ["a"], samples), DoneSet(samples), earlier_attempts={}, max_strikes=3, seed=0, in_waves=in_waves
+    )
+    for ordinal in ordinals:
+        assert scheduler.hold(scheduler.grid.key(ordinal), 1)
+    return scheduler
+
+
+def expired(scheduler: Scheduler, ordinal: int) -> None:
+    """The API gives a held sample back without an answer, at once."""
+    owed_again = replace(attempt_of(scheduler.grid.key(ordinal), 1, None), status="retry")
+    failure = Failure(disposition="retry", error_type="expired", message="expired", limited=True, retry_after_s=0.0)
+    assert scheduler.settle(Result(attempt=owed_again, failure=failure), 0.0) is not None
+
+
+def drawn(scheduler: Scheduler) -> list[int]:
+    return [due.ordinal for due in iter(lambda: scheduler.next_due(1.0, ["a"]), None)]
+
+
+@pytest.mark.parametrize("in_waves", [False, True])
+def test_a_held_sample_that_comes_back_unanswered_is_drawn_once(in_waves: bool) -> None:
+    scheduler = held(8, 5, 6, in_waves=in_waves)
+    if in_waves:
+        scheduler.release(range(8))
+    expired(scheduler, 5)
+    expired(scheduler, 6)
+    assert sorted(drawn(scheduler)) == list(range(8))
+
+
+def test_a_held_sample_of_a_later_wave_that_comes_back_unanswered_waits_for_its_wave() -> None:
+    scheduler = held(10, 9, in_waves=True)
+    scheduler.release(range(4))
+    expired(scheduler, 9)
+    assert drawn(scheduler) == [0, 1, 2, 3]
+    scheduler.release(range(4, 10))
+    assert drawn(scheduler) == [4, 5, 6, 7, 8, 9]
+
+
+def test_the_result_of_a_sample_that_is_done_leaves_nobody_out() -> None:
+    scheduler = held(1, 0, in_waves=True)
+    scheduler.done.add(0)
+    result = Result(attempt=attempt_of(scheduler.grid.key(0), 1, None))
+    assert scheduler.settle(result, 0.0) is None and scheduler.out == 0
+
+
+def test_a_wave_of_one_sample_writes_no_cache_that_nobody_reads() -> None:
+    job = Job(0, Window(size=3), 1, 1, 12)
+    job.begin(is_cached=True)
+    roles = [job.scheduler.next_due(0.0, ["a0"]) for _ in range(1)]
+    assert roles[0] is not None and roles[0].role == "lead"
+    job.adaptive.close()
+    lone = held(8, in_waves=True)
+    lone.cache(lambda key: True)
+    lone.release(range(2))
+    first = lone.next_due(0.0, ["a"])
+    assert first is not None and first.role == "lead"
+    lone.settle(Result(attempt=attempt_of(lone.grid.key(first.ordinal), 1, None)), 0.0)
+    assert [due.role for due in iter(lambda: lone.next_due(1.0, ["a"]), None)] == ["follow"]
+    lone.release([2])
+    late = lone.next_due(1_000.0, ["a"])
+    assert late is not None and late.role is None, "cold, and alone"
