@@ -160,7 +160,9 @@ def _winners(archive: Archive) -> list[tuple[str, int]]:
 def _naive(ballots: Sequence[Sequence[str | None]], ours: dict[str, int]) -> tuple[float, list[str]]:
     """Seconds that the pairwise way would take for all problems, and where its winner is another than ours, and why.
 
-    A winner is another if it is another answer with other votes: of two answers with most votes each may win.
+    A winner is the same if math-verify finds the two answers equal, in whatever spelling: it does not find every two
+    spellings of one value equal, so spellings of one answer have different counts. Of two answers with as many votes
+    each may win.
     """
     from math_verify import LatexExtractionConfig, parse, verify
 
@@ -175,7 +177,7 @@ def _naive(ballots: Sequence[Sequence[str | None]], ours: dict[str, int]) -> tup
                 same[i], same[j] = same[i] + 1, same[j] + 1
         best = max(same, key=lambda i: same[i])
         picked = ours[f"p{p}"]
-        if same[best] != same[picked]:
+        if same[best] != same[picked] and not verify(parsed[best], parsed[picked], timeout_seconds=None):
             counts = f"{ballot[best]!r} with {same[best] + 1} votes, not {ballot[picked]!r} with {same[picked] + 1}"
             others.append(f"p{p}: pair by pair the winner is {counts}")
     return (time.perf_counter() - started) / len(ballots) * PROBLEMS, others

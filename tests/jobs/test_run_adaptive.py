@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -19,6 +20,7 @@ from polythink.jobs import batch_book
 from polythink.jobs.load import load_job
 from polythink.jobs.verify import verify_job
 from polythink.jobs.workload import recall, store
+from polythink.selectors.bands import standard_error
 from polythink.selectors.classes import answer_classes
 from polythink.selectors.panel import ABSTAINS
 from polythink.selectors.samples import load_samples
@@ -119,6 +121,23 @@ def test_what_was_stopped_is_marked_and_no_curve_takes_it_for_a_fixed_number(tmp
             "problems": 12,
         }
         assert one_row(archive, "SELECT (SELECT count(*) FROM stops) + (SELECT count(*) FROM adaptive) AS n")["n"] == 0
+
+
+def test_by_default_a_third_of_forty_samples_reaches_the_accuracy_of_all(tmp_path: Path) -> None:
+    """In the batch lane the simulator's draws go by index, so both jobs have the same samples on every machine."""
+    wanted = {"lane": "batch", "arms": ARMS[1:], "samples": 40, "stop": {"beta": 0.95}, "select": ["majority"]}
+    wanted["problems"] = {"path": str(PROBLEMS), "gold": "answer", "limit": 80}
+    picks = "SELECT n, correct IS TRUE AS correct FROM selections ORDER BY problem_id"
+    with simulator() as server:
+        archive = Archive(tmp_path / "archive")
+        run(archive, adaptive_job(tmp_path, server.base_url, **wanted))
+        early = archive.sql(picks).to_pylist()
+        run(archive, adaptive_job(tmp_path, server.base_url, **wanted | {"stop": None}))
+        whole = archive.sql(picks).to_pylist()
+    assert {row["n"] for row in whole} == {40} and len(early) == len(whole) == 80
+    assert sum(row["n"] for row in early) <= 80 * 40 / 3
+    apart = np.array([a["correct"] - b["correct"] for a, b in zip(early, whole, strict=True)], dtype=np.float64)
+    assert apart.mean() >= -standard_error(apart)
 
 
 def test_a_job_whose_rule_is_taken_away_stays_marked_until_it_is_whole(tmp_path: Path) -> None:
