@@ -26,15 +26,17 @@ def render(arm: Arm, problem: Problem) -> tuple[str | None, str]:
 def question(arm: Arm, problem: Problem) -> str:
     """The user prompt of a sample; of an imported one, whose template is not known, what its row asks.
 
-    Raises jinja2.TemplateError, as `render` does.
+    Raises jinja2.TemplateError, as `render` does, and ValueError for a row that has no such field: it may hold gold.
     """
     if arm.template:
         return render(arm, problem)[1]
     for name in _QUESTIONS:
         if problem.fields.get(name):
             return str(problem.fields[name])
-    shown = {name: value for name, value in problem.fields.items() if name != "gold"}
-    return json.dumps(shown, ensure_ascii=False, default=str)
+    raise ValueError(
+        f"what problem {problem.problem_id!r} asks is not known: none of {', '.join(_QUESTIONS)} has a text in its row; "
+        "import it again with `--map question=THEIRS`"
+    )
 
 
 def render_template(template: str, fields: dict[str, Any]) -> str:

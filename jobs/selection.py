@@ -10,7 +10,7 @@ from typing import Any
 
 from polythink.errors import SandboxError
 from polythink.jobs import functions
-from polythink.jobs.rewards import prepare
+from polythink.jobs.rewards import prepare, refused
 from polythink.jobs.workload import Workload
 from polythink.selectors.registry import SelectorConfig, parse_selector
 from polythink.selectors.sandbox import check_function
@@ -88,7 +88,8 @@ def _select(
 ) -> tuple[list[str], Selected]:
     options = _read_options(archive, work) | {selector.row_name: _kept(selector) for selector in asked}
     archive.write_text(work.job_id, _OPTIONS_FILE, json.dumps(options, indent=1, sort_keys=True))
-    warnings = prepare(archive, work, asked) if prepares else ()
+    unasked = refused(work, asked) if prepares else {}
+    warnings = prepare(archive, work, [s for s in asked if s.row_name not in unasked]) if prepares else ()
     job = work.job
     selected = select_job(
         archive,
@@ -98,7 +99,9 @@ def _select(
         stop=job.stopping_rule,
         seed=job.seed,
     )
-    return [selector.row_name for selector in asked], replace(selected, warnings=warnings)
+    return [selector.row_name for selector in asked], replace(
+        selected, failed={**selected.failed, **unasked}, warnings=warnings
+    )
 
 
 def _kept(config: SelectorConfig) -> dict[str, Any]:

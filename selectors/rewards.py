@@ -51,9 +51,16 @@ class Replies:
 
     def refuse(self, value: Any, wanted: str) -> None:
         """Count what stands in place of what was wanted; an error speaks for itself."""
-        error = str(value) if isinstance(value, SandboxError) else f"returned {value!r:.80}; wanted {wanted}"
+        error = str(value) if isinstance(value, SandboxError) else f"returned {_shown(value)}; wanted {wanted}"
         if error in self.errors or len(self.errors) < _MOST_MESSAGES:
             self.errors[error] += 1
+
+
+def _shown(value: Any) -> str:
+    try:
+        return f"{value!r:.80}"
+    except ValueError:  # Python writes no whole number of more than 4,300 digits
+        return "a whole number of thousands of digits"
 
 
 class Scores(Replies):
@@ -63,7 +70,12 @@ class Scores(Replies):
         """A finite number as a score; None for no score, and for anything else."""
         if value is None:
             return None
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-            return float(value)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            try:
+                score = float(value)
+            except OverflowError:  # of a huge whole number
+                score = math.inf
+            if math.isfinite(score):
+                return score
         self.refuse(value, "float or None")
         return None

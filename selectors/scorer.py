@@ -155,6 +155,7 @@ def _labels(ballots: Ballots, samples: int) -> tuple[Ints, Ints]:
 
 def _taken(archive: Archive, job_id: str, name: str, source: str) -> ScorerModel:
     text = archive.read_text(job_id, model_file(name))
-    if text is None:
+    model = None if text is None else from_json(text)
+    if model is None or model.taken_from != source or model.trained_on == job_id:
         raise ValueError(f"from: no model was taken from {source}; select by it once more")
-    return from_json(text)
+    return model

@@ -24,6 +24,8 @@ class ScorerModel:
     names: tuple[str, ...]  # [F]
     linear: Linear
     embed: str | None = None  # the function whose vectors are among the features
+    trained_on: str | None = None  # the job whose samples it learned from
+    taken_from: str | None = None  # what `from` called it; None where it was trained in the job that keeps it
 
     @property
     def kept(self) -> tuple[str, ...]:
@@ -68,6 +70,11 @@ def to_json(model: ScorerModel, card: Mapping[str, Any]) -> str:
     return json.dumps(whole, ensure_ascii=False, indent=1) + "\n"
 
 
+def as_taken(text: str, source: str) -> str:
+    """A model as a job keeps it that took it from there. Raises ValueError for what is not JSON."""
+    return json.dumps({**json.loads(text), "taken_from": source}, ensure_ascii=False, indent=1) + "\n"
+
+
 def from_json(text: str) -> ScorerModel:
     """The model, exactly as it was. Raises ValueError for anything else."""
     try:
@@ -78,11 +85,12 @@ def from_json(text: str) -> ScorerModel:
         columns = {name: np.array([float(f[name]) for f in features]) for name in ("weight", "mean", "scale")}
         names, bias = tuple(str(feature["name"]) for feature in features), float(kept["bias"])
         embed = None if kept.get("embed") is None else str(kept["embed"])
-    except (KeyError, TypeError) as error:
+        trained_on, taken_from = kept.get("trained_on", {}).get("job_id"), kept.get("taken_from")
+    except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f"not the model of a scorer: {error!r}") from error
     prefixes = (KEPT,) if embed is None else (KEPT, EMBEDDED)
     unknown = [name for name in names if name not in feature_names(()) and not name.startswith(prefixes)]
     if unknown or not {AGREEMENT, SPREAD} <= set(names) or not (columns["scale"] > 0).all():
         raise ValueError(f"not the model of a scorer: unusable features {', '.join(unknown or names)}")
     linear = Linear(bias=bias, weights=columns["weight"], means=columns["mean"], scales=columns["scale"])
-    return ScorerModel(names=names, linear=linear, embed=embed)
+    return ScorerModel(names=names, linear=linear, embed=embed, trained_on=trained_on, taken_from=taken_from)

@@ -93,7 +93,7 @@ def test_it_is_asked_once_and_the_scores_are_kept(archive: Archive, tmp_path: Pa
 
 
 def test_it_never_sees_gold_or_a_verdict(archive: Archive, tmp_path: Path) -> None:
-    rows = [{**row, "question": None, "gold": f"gold-{row['gold']}"} for row in rows_of(3, 2)]
+    rows = [{**row, "gold": f"gold-{row['gold']}"} for row in rows_of(3, 2)]
     work = imported(archive, tmp_path, rows)
     reward_file(tmp_path, "0.5")
     select(archive, work, [{"best": {"python": "reward.py:score"}}])
@@ -101,6 +101,21 @@ def test_it_never_sees_gold_or_a_verdict(archive: Archive, tmp_path: Path) -> No
     assert len(asked) == 6 and "gold" not in repr(asked)
     keys = {"text", "thinking", "model", "stop_reason", "output_tokens", "thinking_tokens"}
     assert {frozenset(sample) for _, _, sample in asked} == {frozenset(keys)}
+
+
+def test_a_row_that_may_hold_gold_is_shown_to_nobody(archive: Archive, tmp_path: Path) -> None:
+    rows = [{("asked" if key == "question" else key): value for key, value in row.items()} for row in rows_of(3, 2)]
+    work = imported(archive, tmp_path, [{**row, "solution": row["gold"]} for row in rows])
+    reward_file(tmp_path, "0.5")
+    reward = "{best: {python: 'reward.py:score'}}"
+    command = ["select", "theirs", "--archive", archive.root, "--with", "majority", "--with"]
+    result = CliRunner().invoke(app, [*command, reward])
+    assert result.exit_code == 2 and "best: what problem 'p0' asks is not known" in result.stderr
+    assert "--map question=" in result.stderr and calls(archive, work.job_id) == []
+    kept = archive.sql("SELECT DISTINCT selector FROM selections").to_pylist()
+    assert kept == [{"selector": "majority"}], "the others get their rows"
+    result = CliRunner().invoke(app, [*command, "{judge: {model: claude-haiku-4-5}}"])
+    assert result.exit_code == 2 and "--map question=" in result.stderr
 
 
 def test_a_changed_file_scores_anew_and_more_samples_only_the_new(archive: Archive, tmp_path: Path) -> None:
@@ -137,6 +152,8 @@ def score(question, answer, sample):
     if length == 1: raise RuntimeError("too short")
     if length == 3: return "very good"
     if length == 4: os._exit(3)
+    if question.startswith("1"): return 10 ** 400
+    if question.startswith("2"): return 10 ** 5000
     return float("nan") if question.startswith("0") else length
 """
 
@@ -152,12 +169,14 @@ def test_a_call_that_fails_costs_its_own_sample_and_is_counted(archive: Archive,
         "returned 'very good'",
         "exited with status 3",
         "1 sample has",
+        "returned 1000",
+        "wanted float or None",
     ):
         assert message in said
     found = archive.sql("SELECT count(*) AS rows, count(score) AS scores FROM scores").to_pylist()
-    assert found == [{"rows": 24, "scores": 5}]
+    assert found == [{"rows": 24, "scores": 3}]
     picked = archive.sql("SELECT problem_id, correct FROM selections ORDER BY problem_id").to_pylist()
-    assert [row["correct"] for row in picked] == [None, True, True, True, True, True]
+    assert [row["correct"] for row in picked] == [None, None, None, True, True, True]
 
 
 def test_an_import_in_place_of_another_forgets_its_scores(archive: Archive, tmp_path: Path) -> None:
@@ -230,7 +249,7 @@ def test_a_model_goes_from_one_job_to_another(archive: Archive, tmp_path: Path) 
     theirs, ours = (
         archive.read_text(job.job_id, f"scorers/{name}.json") for job, name in ((taught, "scorer"), (work, "taken"))
     )
-    assert theirs == ours
+    assert json.loads(theirs or "") | {"taken_from": "taught"} == json.loads(ours or "")
     sure = archive.sql(
         "SELECT avg(s.score) FILTER (text = 'it is so') AS plain, avg(s.score) FILTER (text <> 'it is so') AS hedged "
         "FROM scores s JOIN traces USING (job_id, problem_id, arm_id, sample_index) WHERE job_id = ?",
@@ -256,6 +275,31 @@ def test_what_cannot_be_taken_is_said_and_seen_problems_are_too(archive: Archive
     select(archive, taught, ["scorer"])
     _, done = select(archive, work, [{"scorer": {"from": "taught/scorer"}}])
     assert done.failed == {} and "has seen 5 of these problems" in done.warnings[0]
+
+
+def test_a_model_of_the_job_itself_is_never_taken_for_another_jobs(archive: Archive, tmp_path: Path) -> None:
+    work, other = (learnable(archive, tmp_path, *of) for of in (("own", range(20)), ("other", range(30, 50))))
+    select(archive, work, ["scorer"])
+    _, done = select(archive, work, [{"scorer": {"from": "other"}}])
+    assert "no model was taken from other" in done.failed["scorer"]
+    assert archive.sql("SELECT * FROM scores").num_rows == 0
+    select(archive, work, ["scorer"])
+    select(archive, other, ["scorer", {"scorer": {"from": "own", "as": "lent"}}])
+    _, done = select(archive, work, [{"scorer": {"from": "other/lent"}}])
+    assert "no model was taken" in done.failed["scorer"] and "was trained on this job" in done.warnings[0]
+    assert select(archive, work, [{"scorer": {"from": "other"}}])[1].failed == {}
+    _, done = select(archive, work, [{"scorer": {"from": "nobody"}}])
+    assert "no model was taken from nobody" in done.failed["scorer"], "what came from elsewhere bears another name"
+
+
+def test_seen_problems_are_told_by_what_they_ask_and_where_the_model_learned(archive: Archive, tmp_path: Path) -> None:
+    taught = learnable(archive, tmp_path, "taught", range(20))
+    select(archive, taught, ["scorer"])
+    between = learnable(archive, tmp_path, "between", range(100, 110))
+    select(archive, between, [{"scorer": {"from": "taught"}}])
+    work = learnable(archive, tmp_path, "open", range(15, 25), graded=False)  # rows without gold: other fields
+    _, done = select(archive, work, [{"scorer": {"from": "between"}}])
+    assert [f"has seen 5 of these problems in {taught.job_id}" in said for said in done.warnings] == [True]
 
 
 def test_the_command_gives_the_others_their_rows_and_says_what_failed(archive: Archive, tmp_path: Path) -> None:
