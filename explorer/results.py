@@ -73,7 +73,7 @@ class FrontierPoint:
     accuracy: float  # 0..1
     low: float  # 0..1
     high: float  # 0..1
-    is_efficient: bool  # nothing that costs at most as much is more accurate
+    is_efficient: bool  # nothing as cheap is more accurate, nothing cheaper as accurate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

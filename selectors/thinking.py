@@ -81,7 +81,7 @@ def thinking_point(
     Args:
         arm_id: the arm.
         accuracies: [P] per graded problem, the share of its samples that are right.
-        tokens: [S] thinking tokens of each sample; NaN where the server did not say.
+        tokens: [S] thinking tokens of each sample; NaN where the server did not say, or that does not count.
         seed: of the band's draws.
         families: [P] of each problem; None: each is one of its own.
     """

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from polythink.selectors.panel import Ints
 from polythink.selectors.poll import arm_panel, arm_problems
 from polythink.selectors.samples import countable, load_samples
@@ -12,7 +14,10 @@ from polythink.storage.archive import Archive
 
 
 def thinking_job(archive: Archive, job_id: str, *, seed: int = 0) -> tuple[list[ThinkingPoint], list[ThinkingLine]]:
-    """A point per arm where accuracy and thinking are both known, and each model's line through its own."""
+    """A point per arm where accuracy and thinking are both known, and each model's line through its own.
+
+    Both are of the samples that enter its curves: of an arm that was stopped early, the first of every problem.
+    """
     samples = load_samples(archive, job_id)
     unvoted: list[str | None] = [None] * len(samples)
     enters = countable(samples)
@@ -22,7 +27,8 @@ def thinking_job(archive: Archive, job_id: str, *, seed: int = 0) -> tuple[list[
         arm_id, panel = samples.arm_id[arm.start], arm_panel(samples, unvoted, enters, arm)
         if panel is None:
             continue
-        accuracies, tokens = panel.correct / panel.samples, samples.thinking_tokens[arm]
+        accuracies = panel.correct / panel.samples
+        tokens = np.where(enters[arm], samples.thinking_tokens[arm], np.nan)
         point = thinking_point(arm_id, accuracies, tokens, seed, families=panel.family)
         if point is not None:
             points[arm_id] = point

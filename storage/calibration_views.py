@@ -1,6 +1,7 @@
 """The views of how far confidence can be believed: selections by confidence, and how often those picks are right.
 
-Selections without a confidence (no vote was cast) or without a verdict (nobody graded the pick) say nothing here.
+Selections without a confidence (no vote was cast) or without a verdict (nobody graded the pick) say nothing here, nor
+do those of an arm that was stopped early: a problem there stops because of what its confidence would be.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ _EDGE = 1e-9  # a share that is a bin's lower edge belongs to it, however it was
 _GRADED = f"""
     SELECT job_id, arm_id, selector, confidence, correct::INT AS hit,
         least(floor(confidence * {BINS} + {_EDGE})::BIGINT, {BINS - 1}) AS bin
-    FROM selections WHERE confidence IS NOT NULL AND correct IS NOT NULL
+    FROM selections WHERE isfinite(confidence) AND correct IS NOT NULL
+    QUALIFY NOT coalesce(bool_or(stopped) OVER (PARTITION BY job_id, arm_id), false)
 """
 _BINNED = f"""
     SELECT job_id, arm_id, selector, bin, count(*) AS selections, avg(confidence) AS confidence, avg(hit) AS accuracy

@@ -314,17 +314,17 @@ COMPARISONS = Table(
 COVERAGE = Table(
     "coverage",
     "what a better selector could gain, one row per problem, arm and n: the curves' own, and all of the problem's "
-    "samples; problems that enter a curve",
+    "samples that enter them; of arms that were stopped early, the first ones; problems that enter a curve",
     (
         Column("problem_id", TEXT, "", "the problem"),
         Column("arm_id", TEXT, "", "the arm"),
-        Column("n", COUNT, "samples", "samples drawn from the problem's"),
-        Column("right_share", REAL, "0..1", "share of all of its samples that are right"),
+        Column("n", COUNT, "samples", "samples drawn from the problem's that enter the curves"),
+        Column("right_share", REAL, "0..1", "share of its samples that enter the curves that are right"),
         Column("pass_at_n", REAL, "0..1", "chance that some sample of n is right, over all n-subsets"),
         Column("majority_at_n", REAL, "0..1", "expected correctness of the vote of n, ties shared"),
         Column("gap", REAL, "-1..1", "pass_at_n less majority_at_n"),
-        Column("entropy", REAL, "bits", "Shannon entropy of all votes cast over their answer classes"),
-        Column("classes", COUNT, "answers", "answer classes that got votes"),
+        Column("entropy", REAL, "bits", "Shannon entropy of the votes of these samples over their answer classes"),
+        Column("classes", COUNT, "answers", "answer classes that got these votes"),
     ),
 )
 

@@ -44,8 +44,9 @@ FRONTIER = Table(
             "usd_per_problem",
             REAL,
             "USD",
-            "n times what a sample of the arm cost on average, failed requests and the selector's judges included; "
-            "null where the model has no known price",
+            "n times what a sample of the arm cost on average (of curves of arms stopped early, on average of its "
+            "problems), failed requests and the selector's own judge included, judges of selectors whose scores it looks "
+            "at and the judge of which answers are the same left out; null where the model has no known price",
         ),
         Column("accuracy", REAL, "0..1", "as in curves and adaptive"),
         Column("low", REAL, "0..1", "lower end of the band"),
@@ -54,7 +55,8 @@ FRONTIER = Table(
             "is_efficient",
             FLAG,
             "",
-            "no other point of the job costs at most as much and is more accurate; null without a price",
+            "no other point of the job costs at most as much and is more accurate, nor costs less and is as accurate; "
+            "null without a price",
         ),
     ),
 )
@@ -68,7 +70,7 @@ _CALIBRATED = (
 CALIBRATION = Table(
     "calibration",
     "how often picks of one confidence are right, one row per arm, selector and tenth of confidence that has any; "
-    "graded selections only",
+    "graded selections of arms that were not stopped early only",
     (
         *_CALIBRATED,
         Column("bin", COUNT, "from 0", "which tenth"),
@@ -84,7 +86,8 @@ CALIBRATION = Table(
 
 CALIBRATION_SUMMARY = Table(
     "calibration_summary",
-    "confidence against accuracy in one number, one row per arm and selector; graded selections only",
+    "confidence against accuracy in one number, one row per arm and selector; graded selections of arms that were "
+    "not stopped early only",
     (
         *_CALIBRATED,
         Column("selections", COUNT, "selections", "that were graded"),

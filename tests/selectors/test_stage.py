@@ -20,7 +20,7 @@ from polythink.selectors.registry import SelectorConfig, parse_selector
 from polythink.selectors.stage import select_job
 from polythink.selectors.thinking_job import thinking_job
 from polythink.storage.archive import Archive
-from polythink.storage.schema import ARMS, PROBLEMS, TRACES, Table
+from polythink.storage.schema import ARMS, PROBLEMS, STOPS, TRACES, Table
 
 SAMPLES = Path(__file__).resolve().parents[2] / "../shared/data/samples"
 BOTH = [SelectorConfig(name="majority"), SelectorConfig(name="first")]
@@ -147,6 +147,23 @@ def test_line_through_thinking_arms(archive: Archive) -> None:
     assert line.model == "m" and len(line.tokens) == len(line.low) == len(line.high)
     assert [line.tokens[0], line.tokens[-1]] == pytest.approx([1024, 4096])
     assert [fit.slope, fit.intercept, fit.arms] == pytest.approx([0.1, -0.8, 2])
+
+
+def test_thinking_of_an_arm_stopped_early_is_that_of_its_first_samples(archive: Archive) -> None:
+    tokens = {"easy": [100, 300], "hard": [1_000, 3_000, 9_000, 9_000]}
+    traces = [
+        trace(problem, i, "1", problem == "easy", arm_id=arm, thinking_tokens=amount * times)
+        for arm, times in (("a", 1), ("b", 2))
+        for problem, amounts in tokens.items()
+        for i, amount in enumerate(amounts)
+    ]
+    write_job(archive, {"easy": "1", "hard": "1"}, traces)
+    stop = {"problem_id": "easy", "n": 2, "samples": 4, "rule": "beta 0.95", "at_least": 2, "lead": 1.0}
+    write(archive, STOPS, [stop | {"arm_id": arm} for arm in "ab"])
+    points, (line,) = thinking_job(archive, "j")
+    found = [(p.arm_id, p.mean_tokens, p.median_tokens, p.measured, p.accuracy) for p in points]
+    assert found == [("a", 1_100, 650, 4, 0.5), ("b", 2_200, 1_300, 4, 0.5)]
+    assert [line.tokens[0], line.tokens[-1]] == pytest.approx([1_100, 2_200])
 
 
 def test_bands_go_by_families_and_an_archive_without_them_still_reads(archive: Archive) -> None:

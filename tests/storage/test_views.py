@@ -70,12 +70,29 @@ def test_a_point_that_some_problems_do_not_reach_is_left_out(archive: Archive) -
     assert list(frontier(archive)) == [("a", "first", 1)]
 
 
+def test_curves_of_an_arm_stopped_early_cost_what_a_sample_of_a_problem_costs(archive: Archive) -> None:
+    cells = [("easy", 0.1)] * 2 + [("hard", 1.0)] * 8
+    spent: list[dict[str, Any]] = [{"arm_id": arm, "problem_id": p, "cost_usd": usd} for p, usd in cells for arm in "ab"]
+    write(archive, schema.TRACES, spent)
+    write(archive, schema.ATTEMPTS, spent)
+    judged: list[dict[str, Any]] = [
+        {"arm_id": "a", "selector": "judge", "problem_id": p, "n": n, "selector_cost_usd": usd}
+        for p, n, usd in (("easy", 2, 0.2), ("hard", 8, 2.4))
+    ]
+    write(archive, schema.SELECTIONS, judged)
+    write(archive, schema.CURVES, [point(arm, "judge", 2, 0.5, problems=2) for arm in "ab"])
+    write(archive, schema.ADAPTIVE, [point("a", "judge", 0, 0.6) | {"n": 5.0}])
+    assert {key: usd for key, (usd, _) in frontier(archive).items()} == pytest.approx(
+        {("a", "judge", 2): 2 * (0.55 + 0.2), ("a", "judge", 5): 8.2 / 2 + 2.6 / 2, ("b", "judge", 2): 2 * 0.82}
+    )
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from("ab"), st.integers(1, 6), st.integers(0, 5)), max_size=8, unique_by=lambda p: p[:2]
     )
 )
-def test_efficient_is_what_nothing_as_cheap_beats(shared: Archive, points: list[tuple[str, int, int]]) -> None:
+def test_efficient_is_what_nothing_as_cheap_beats_and_nothing_cheaper_equals(shared: Archive, points: list[tuple[str, int, int]]) -> None:
     write(shared, schema.TRACES, [{"arm_id": "a", "cost_usd": 1.0}, {"arm_id": "b", "cost_usd": 2.0}])
     write(shared, schema.CURVES, [point(arm, "first", n, right / 5) for arm, n, right in points])
     write(shared, schema.CURVES, [point("a", "first", 1, 1.0)], job="other")
@@ -83,7 +100,11 @@ def test_efficient_is_what_nothing_as_cheap_beats(shared: Archive, points: list[
     assert frontier(shared) == {
         (arm, "first", n): (
             n * price[arm],
-            not any(k * price[other] <= n * price[arm] and more > right for other, k, more in points),
+            not any(
+                (k * price[other] <= n * price[arm] and more > right)
+                or (k * price[other] < n * price[arm] and more == right)
+                for other, k, more in points
+            ),
         )
         for arm, n, right in points
     }
@@ -119,3 +140,13 @@ def test_bins_and_errors_are_those_counted_by_hand(shared: Archive, picks: list[
     brier = sum((votes / 20 - right) ** 2 for votes, right in picks) / len(picks)
     assert (summary["selections"], summary["arm_id"], summary["selector"]) == (len(picks), "a", "m")
     assert [summary["calibration_error"], summary["brier"]] == pytest.approx([error, brier], abs=1e-12)
+
+
+def test_arms_stopped_early_and_confidences_that_are_no_number_say_nothing(archive: Archive) -> None:
+    kept: dict[str, Any] = {"selector": "m", "confidence": 0.5, "correct": True}
+    marks = [("a", False), ("a", True), ("b", False), ("c", None)]  # archives of before have no mark
+    rows = [kept | {"arm_id": arm, "stopped": stopped} for arm, stopped in marks]
+    write(archive, schema.SELECTIONS, [*rows, kept | {"arm_id": "b", "confidence": float("nan")}])
+    for view in ("calibration", "calibration_summary"):
+        found = archive.sql(f"SELECT arm_id, selections, confidence FROM {view} ORDER BY arm_id").to_pylist()
+        assert [tuple(row.values()) for row in found] == [("b", 1, 0.5), ("c", 1, 0.5)]
