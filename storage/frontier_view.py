@@ -32,12 +32,13 @@ _FRONTIER = """
         SELECT *, max(problems) OVER (PARTITION BY job_id, arm_id, selector) AS everyone
         FROM curves WHERE selector NOT IN ('pass', 'all')
     ), uneven AS (
-        SELECT DISTINCT job_id, arm_id, true AS uneven FROM adaptive
+        SELECT DISTINCT job_id, arm_id, true AS uneven FROM stops
     ), points AS (
         SELECT job_id, arm_id, selector, n::DOUBLE AS n, false AS stopped, accuracy, low, high
         FROM whole WHERE problems = everyone
         UNION ALL BY NAME
         SELECT job_id, arm_id, selector, n, true AS stopped, accuracy, low, high FROM adaptive
+        WHERE selector IS NOT NULL
     ), priced AS (
         SELECT job_id, arm_id, selector, n, stopped,
             n * if(uneven AND NOT stopped, level.usd + coalesce(asked.level, 0), pooled.usd + coalesce(asked.pooled, 0))

@@ -18,7 +18,7 @@ from polythink.storage.state import JobState
 
 READ_BY: Mapping[str, frozenset[str]] = {  # the tables under each computed view
     "spend": frozenset({"attempts"}),
-    "frontier": frozenset({"adaptive", "curves", "traces", "attempts", "selections"}),
+    "frontier": frozenset({"adaptive", "stops", "curves", "traces", "attempts", "selections"}),
     "calibration": frozenset({"selections"}),
     "calibration_summary": frozenset({"selections"}),
 }
