@@ -275,7 +275,8 @@ def test_its_card_ranks_within_a_problem_of_one_arm(archive: Archive) -> None:
     select(archive, "scorer")
     found = archive.sql(
         "SELECT scores.score, correct, dense_rank() OVER (ORDER BY problem_id) AS p, "
-        "dense_rank() OVER (ORDER BY problem_id, arm_id) AS ballot FROM scores JOIN traces USING (job_id, problem_id, arm_id, sample_index) "
+        "dense_rank() OVER (ORDER BY problem_id, arm_id) AS ballot "
+        "FROM scores JOIN traces USING (job_id, problem_id, arm_id, sample_index) "
         "WHERE correct IS NOT NULL"
     ).to_pydict()
     score, right, problem, ballot = (np.array(found[name]) for name in ("score", "correct", "p", "ballot"))
