@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from polythink.explorer.labels import clean
 from polythink.storage.state import JobState
 
 WINDOW_S = 60.0  # seconds over which rates are measured
@@ -65,7 +66,7 @@ class ProgressView:
         is_news = self._last is None or state.status != self._last.status
         self._last = state
         for warning in state.warnings[self._warned :]:
-            self._console.print(f"warning: {warning}", highlight=False, markup=False, soft_wrap=True)
+            self._console.print(f"warning: {clean(warning)}", highlight=False, markup=False, soft_wrap=True)
         self._warned = len(state.warnings)
         if self._console.is_terminal:
             self._live.update(bars(state, self._rates), refresh=True)
@@ -133,4 +134,4 @@ def _figures(state: JobState, rates: Rates) -> str:
     left = rates.seconds_left(state)
     if state.status == "running" and left is not None:
         parts.append(f"{duration(left)} left")
-    return "  ".join(parts) + (f"\n{state.reason}" if state.reason else "")
+    return "  ".join(parts) + (f"\n{clean(state.reason)}" if state.reason else "")

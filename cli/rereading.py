@@ -10,6 +10,7 @@ from polythink.cli.console import stdout_console
 from polythink.cli.exits import reported_errors
 from polythink.cli.options import ArchiveOption, JobFile, JsonOption, open_archive
 from polythink.explorer.data import read_results
+from polythink.explorer.labels import clean
 from polythink.explorer.terminal import summary
 from polythink.jobs.load import load_job
 from polythink.jobs.rereading import reread as read_anew
@@ -22,7 +23,7 @@ def reread(job_file: JobFile, archive: ArchiveOption = None, as_json: JsonOption
         where = open_archive(archive, loaded.archive)
         done = read_anew(where, loaded)
         for note in done.notes:
-            print(f"polythink: {note}", file=sys.stderr)
+            print(f"polythink: {clean(note)}", file=sys.stderr)
         if as_json:
             print(json.dumps(asdict(done)))
             return

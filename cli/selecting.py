@@ -19,6 +19,7 @@ from polythink.cli.options import ArchiveOption, JobName, JsonOption, read_archi
 from polythink.cli.progress import ProgressView
 from polythink.cli.results import rich_table
 from polythink.explorer.explanation import explanation
+from polythink.explorer.labels import clean
 from polythink.jobs.control import Control
 from polythink.jobs.explaining import explain_job
 from polythink.jobs.picking import Picked, pick
@@ -69,9 +70,9 @@ def select(
             raise typer.Exit(BAD_USAGE) from error
     _print_picked(where, picked, as_json=as_json)
     for note in picked.notes:
-        print(f"polythink: {note}", file=sys.stderr)
+        print(f"polythink: {clean(note)}", file=sys.stderr)
     if picked.broken_off is not None:
-        print(f"polythink: {picked.broken_off.reason}", file=sys.stderr)
+        print(f"polythink: {clean(picked.broken_off.reason or '')}", file=sys.stderr)
         raise typer.Exit(exit_code(picked.broken_off))
     if picked.failed:
         raise typer.Exit(BAD_USAGE)

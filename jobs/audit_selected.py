@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from polythink.jobs.findings import Findings
 from polythink.jobs.selection import notes, select_anew
@@ -23,6 +25,7 @@ _NAMED = {
     "comparisons": ("selector", "first_arm", "second_arm"),
     "coverage": ("problem_id", "arm_id", "n"),
 }
+_LATER = ("scores", "stops", "adaptive", "comparisons", "coverage")  # archives of earlier versions have none
 _DIGITS = 9  # after the point, in which numbers must agree
 
 
@@ -51,15 +54,33 @@ def audit_selected(archive: Archive, work: Workload, findings: Findings) -> None
     noting = _Noting(archive.root)
     findings.warnings += notes(select_anew(noting, work), work.job_id)
     for table in (*STAGE, *WHOLE):
-        empty = [table.arrow.empty_table()]
-        _audit_table(archive, table, work.job_id, pa.concat_tables(noting.noted.get(table.name, empty)), findings)
+        expected = pa.concat_tables(noting.noted.get(table.name, [table.arrow.empty_table()]))
+        kept = [_columns(archive.store.get(str(part)) or b"") for part in archive.parts(table.name, work.job_id)]
+        columns = [column for column in table.columns if all(column.name in part for part in kept)]
+        if len(columns) < len(table.columns) or (not kept and expected.num_rows and table.name in _LATER):
+            missing = ", ".join(column.name for column in table.columns if column not in columns)
+            findings.warnings.append(
+                f"{table.name}: an earlier version kept no {missing or 'such rows'}; `polythink select {work.job_id}` "
+                "brings it up to date, and till then it was left out"
+            )
+        if kept or not expected.num_rows or table.name not in _LATER:
+            _audit_table(archive, table, columns, work.job_id, expected, findings)
 
 
-def _audit_table(archive: Archive, table: schema.Table, job_id: str, expected: pa.Table, findings: Findings) -> None:
-    names = [column.name for column in table.columns]
-    shown = ", ".join(
-        f"round({c.name}, {_DIGITS}) AS {c.name}" if c.type == schema.REAL else c.name for c in table.columns
-    )
+def _columns(part: bytes) -> set[str]:
+    return set(pq.ParquetFile(pa.BufferReader(part)).schema_arrow.names)
+
+
+def _audit_table(
+    archive: Archive,
+    table: schema.Table,
+    columns: Sequence[schema.Column],
+    job_id: str,
+    expected: pa.Table,
+    findings: Findings,
+) -> None:
+    names = [column.name for column in columns]
+    shown = ", ".join(f"round({c.name}, {_DIGITS}) AS {c.name}" if c.type == schema.REAL else c.name for c in columns)
     key = ", ".join(_NAMED[table.name])
     with archive.connect(table.name) as connection:
         connection.register("made_again", expected)

@@ -34,8 +34,8 @@ def question(arm: Arm, problem: Problem) -> str:
         if problem.fields.get(name):
             return str(problem.fields[name])
     raise ValueError(
-        f"what problem {problem.problem_id!r} asks is not known: none of {', '.join(_QUESTIONS)} has a text in its "
-        "row; import it again with `--map question=THEIRS`"
+        f"what problem {problem.problem_id!r} asks is not known: its row has none of {', '.join(_QUESTIONS)}; "
+        "import it again with `--map question=THEIRS`"
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from polythink.selectors.panel import Flags, Ints, Reals
 
 FEWEST_FOLDS = 3  # a calibration needs two folds beside the one that is scored
+MOST_FOLDS = 20  # models are fitted for every two of them
 _PENALTY = 1.0  # C of scikit-learn: of the squared weights, against the loss summed over samples
 _CONSTANT = 1e-9  # relative; a feature that varies by less is one number, rounded in several ways
 _TOLERANCE = 1e-10  # on the gradient; Newton steps reach it in few iterations

@@ -19,6 +19,7 @@ class Option:
     choices: tuple[str, ...] = ()  # of a choice
     required: bool = False
     at_least: int = 1  # of a count
+    at_most: int | None = None  # of a count
 
 
 def choice(*choices: str) -> Option:
@@ -26,9 +27,9 @@ def choice(*choices: str) -> Option:
     return Option(kind="choice", default=choices[0], choices=choices)
 
 
-def count(default: int, *, at_least: int = 1) -> Option:
+def count(default: int, *, at_least: int = 1, at_most: int | None = None) -> Option:
     """A whole number."""
-    return Option(kind="count", default=default, at_least=at_least)
+    return Option(kind="count", default=default, at_least=at_least, at_most=at_most)
 
 
 def text(default: str | None = None, *, required: bool = False) -> Option:
@@ -72,7 +73,9 @@ def _check(place: str, rule: Option, value: Any) -> Any:
         case "choice" if not isinstance(value, str) or value not in rule.choices:
             raise ValueError(f"{place}: found {value!r}; {hint(str(value), rule.choices)}")
         case "count" if type(value) is not int or value < rule.at_least:
-            raise ValueError(f"{place}: found {value!r}; wanted a whole number from {rule.at_least}")
+            raise ValueError(f"{place}: found {value!r}; wanted a whole number from {_range(rule)}")
+        case "count" if rule.at_most is not None and value > rule.at_most:
+            raise ValueError(f"{place}: found {value!r}; wanted a whole number from {_range(rule)}")
         case "text" if not isinstance(value, str) or not value.strip():
             raise ValueError(f"{place}: found {value!r}; wanted a text")
         case "names" if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
@@ -80,6 +83,10 @@ def _check(place: str, rule: Option, value: Any) -> Any:
         case "function" if not isinstance(value, str) or not all(value.rpartition(":")):
             raise ValueError(f"{place}: found {value!r}; wanted file.py:function or package.module:function")
     return value
+
+
+def _range(rule: Option) -> str:
+    return f"{rule.at_least}" if rule.at_most is None else f"{rule.at_least} to {rule.at_most}"
 
 
 def hint(found: str, known: Iterable[str]) -> str:

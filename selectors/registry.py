@@ -20,7 +20,7 @@ from polythink.selectors.first import RULE as FIRST_RULE
 from polythink.selectors.first import First
 from polythink.selectors.genselect import BEST, CONSISTENT, Genselect
 from polythink.selectors.judging import Judge
-from polythink.selectors.learning import FEWEST_FOLDS
+from polythink.selectors.learning import FEWEST_FOLDS, MOST_FOLDS
 from polythink.selectors.majority import Majority
 from polythink.selectors.majorityk import majority_curve
 from polythink.selectors.options import Option, hint
@@ -176,7 +176,7 @@ SELECTORS: Mapping[str, SelectorKind] = {
     "scorer": SelectorKind(
         options={
             "use": option.choice("best", "weighted"),
-            "folds": option.count(5, at_least=FEWEST_FOLDS),
+            "folds": option.count(5, at_least=FEWEST_FOLDS, at_most=MOST_FOLDS),
             "scores": option.names(),
             "embed": option.function(),
             "from": option.text(),

@@ -58,7 +58,7 @@ def learned_scores(
         logits, log_odds = taken.split(dict.fromkeys(taken.names, unknown) | features | embedded)
         return Learned(scores=_chances(log_odds, label), known=known, logits=logits, model=None)
     names = feature_names(options["scores"], embedded)
-    return _trained(job_id, names, options, features | embedded, samples, ballots, label, known, seed)
+    return _trained(job_id, names, options, features | embedded, samples, ballots, ballot, label, known, seed)
 
 
 def embedder(archive: Archive, job_id: str, name: str, options: Mapping[str, Any]) -> str | None:
@@ -88,37 +88,50 @@ def _trained(
     features: Mapping[str, Reals],
     samples: Samples,
     ballots: Ballots,
+    ballot: Ints,
     label: Ints,
     known: Flags,
     seed: int,
 ) -> Learned:
     folds = options["folds"]
     graded = np.array([correct is not None for correct in samples.correct], dtype=np.bool_) & (label != ABSTAINS)
+    graded &= samples.even  # of others there are more where a problem is hard
     right = np.array([correct is True for correct in samples.correct], dtype=np.bool_)
-    places = fold_of([samples.problem_id[i] for i in np.flatnonzero(graded)], folds, seed)
+    families, problems = _family_names(samples), len(np.unique(samples.problem[graded]))
+    places = fold_of([families[i] for i in np.flatnonzero(graded)], folds, seed)
     if len(places) < folds:
+        kind = f"families, of {problems} problems," if len(places) < problems else "problems"
         raise NotTrainable(
-            f"{len(places)} problems have graded answers, and {folds} folds need one each; grade more problems, set "
+            f"{len(places)} {kind} have graded answers, and {folds} folds need one each; grade more problems, set "
             "fewer `folds`, or take a model with `from`"
         )
-    fold = np.array([places.get(problem_id, _WHOLE) for problem_id in samples.problem_id])
+    fold = np.array([places.get(family, _WHOLE) for family in families])
     found = cross_fit(matrix(features, names, graded), right[graded], fold[graded], folds, trust=_trust(names))
     logits, log_odds = _by_fold(names, dict(enumerate(found.folds)) | {_WHOLE: found.whole}, features, fold)
     scores = _chances(log_odds, label)
     card = {
         "trained_on": {
             "job_id": job_id,
-            "problems": len(places),
+            "problems": problems,
+            "families": len(places),
             "samples": int(graded.sum()),
             "right": int(right[graded].sum()),
             "folds": folds,
             "seed": seed,
         },
-        "out_of_fold": quality(scores[graded], right[graded], samples.problem[graded]),
+        "out_of_fold": quality(scores[graded], right[graded], ballot[graded]),
         "against_majority": failures(samples, ballots, scores, graded),
     }
     model = to_json(ScorerModel(names=names, linear=found.whole, embed=options["embed"]), card)
     return Learned(scores=scores, known=known, logits=logits, model=model)
+
+
+def _family_names(samples: Samples) -> list[str]:
+    """[S] the family of each sample's problem, by the first id in it: a problem of its own family by its own."""
+    first: dict[int, str] = {}
+    for family, problem_id in zip(samples.family.tolist(), samples.problem_id, strict=True):
+        first[family] = min(problem_id, first.get(family, problem_id))
+    return [first[family] for family in samples.family.tolist()]
 
 
 def _trust(names: Sequence[str]) -> Reals:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -14,17 +14,17 @@ from polythink.selectors.ranking import auc, bins, brier, calibration_error
 from polythink.selectors.samples import Samples
 from polythink.selectors.votes import Ballot
 
-_MOST_NAMED = 5  # problems of a kind
+_MOST_NAMED = 5  # ballots of a kind, by their problems
 _DIGITS = 6  # after the point: a card is read by people
 
 
-def quality(chance: Reals, right: Flags, problem: Ints) -> dict[str, Any]:
-    """Of chances that were given out of fold, all [S]."""
+def quality(chance: Reals, right: Flags, ballot: Ints) -> dict[str, Any]:
+    """Of chances that were given out of fold, all [S]; a ballot is a problem in an arm, within which is picked."""
     found = bins(chance, right)
     share = float(right.mean())
     return {
-        "auc": _rounded(auc(chance, right, np.zeros_like(problem))),
-        "auc_within_problems": _rounded(auc(chance, right, problem)),
+        "auc": _rounded(auc(chance, right, np.zeros_like(ballot))),
+        "auc_within_problems": _rounded(auc(chance, right, ballot)),
         "brier": _rounded(brier(chance, right)),
         "brier_of_the_share_right": _rounded(share * (1 - share)),
         "expected_calibration_error": _rounded(calibration_error(found)),
@@ -38,15 +38,20 @@ def quality(chance: Reals, right: Flags, problem: Ints) -> dict[str, Any]:
 def failures(
     samples: Samples, ballots: Sequence[tuple[slice, Ballot]], scores: Reals, trained: Flags
 ) -> dict[str, Any]:
-    """Where picking the highest score loses and wins against a majority, and how well it ranks in each arm."""
+    """In how many ballots picking the highest score loses and wins against a majority, and how it ranks in each arm.
+
+    Of samples that are `even`, as trained.
+    """
     lost: list[str] = []
     mended: list[str] = []
     both, neither = 0, 0
     for span, ballot in ballots:
         if not trained[span].any():
             continue
-        best = ballot.votes[int(np.nanargmax(scores[span]))].correct is True
-        voted = Majority(ties="first").select(ballot).correct is True
+        places = np.flatnonzero(samples.even[span])
+        even = replace(ballot, votes=tuple(ballot.votes[place] for place in places))
+        best = even.votes[int(np.nanargmax(scores[span][places]))].correct is True
+        voted = Majority(ties="first").select(even).correct is True
         if best == voted:
             both, neither = both + best, neither + (not best)
         else:

@@ -41,6 +41,10 @@ from polythink.selectors.votes import Ballot, Verdict
 from polythink.storage.archive import Archive
 from polythink.storage.schema import ADAPTIVE, COMPARISONS, COVERAGE, CURVES, SCORES, SELECTIONS, STOPS, Table
 
+_ASKED = f"""
+    SELECT {", ".join(SCORES.arrow.names)} FROM scores WHERE job_id = ? AND selector = ? AND source = ? ORDER BY ALL
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selected:
@@ -191,9 +195,11 @@ def _write_curves(archive: Archive, job_id: str, poll: Poll, found: Decided, see
 
 def _write_nothing(archive: Archive, job_id: str, config: SelectorConfig) -> None:
     """Empty its parts; what a function was asked stays known."""
+    function = config.kind.function(config.settings)
+    asked = archive.sql(_ASKED, [job_id, config.row_name, function]) if function is not None else None
     for table in STAGE:
-        if table is not SCORES or config.kind.function(config.settings) is None:
-            archive.replace_part(table, job_id, config.row_name, table.arrow.empty_table())
+        rows = table.arrow.empty_table() if table is not SCORES or asked is None else asked
+        archive.replace_part(table, job_id, config.row_name, rows.cast(table.arrow))
 
 
 def _replace(archive: Archive, table: Table, job_id: str, part: str, rows: Sequence[Mapping[str, object]]) -> int:

@@ -75,3 +75,12 @@ def test_a_warning_is_said_once() -> None:
         view.update(replace(LATER, warnings=("[1] of these lines is torn, and so the sample is owed", "more")))
     said = [line for line in out.getvalue().splitlines() if line.startswith("warning")]
     assert said == ["warning: [1] of these lines is torn, and so the sample is owed", "warning: more"]
+
+
+def test_what_a_model_or_a_function_said_cannot_steer_the_terminal() -> None:
+    out = io.StringIO()
+    with ProgressView(Console(file=out, width=200, color_system=None)) as view:
+        view.update(replace(RUNNING, warnings=("best: returned \x1b[2J",)))
+        view.update(replace(LATER, status="stopped", reason="refused \x1b]0;x\x07"))
+    assert "\x1b" not in out.getvalue() and "\x07" not in out.getvalue()
+    assert "best: returned [U+001B][2J" in out.getvalue() and "refused [U+001B]]0;x[U+0007]" in out.getvalue()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -179,6 +180,53 @@ def test_a_call_that_fails_costs_its_own_sample_and_is_counted(archive: Archive,
     assert [row["correct"] for row in picked] == [None, None, None, True, True, True]
 
 
+def test_a_function_whose_weights_cannot_be_used_is_not_asked_again_and_the_audit_agrees(
+    archive: Archive, tmp_path: Path
+) -> None:
+    work = imported(archive, tmp_path, rows_of())
+    reward_file(tmp_path, "-1.0")
+    weighted = {"weighted": {"python": "reward.py:score"}}
+    assert "negative or infinite weight" in select(archive, work, ["majority", weighted])[1].failed["weighted"]
+    kept = archive.sql(SCORES)
+    assert len(kept) == 24
+    (audit,) = verify_job(archive, work.job_id)
+    assert audit.agrees, audit.differences
+    select(archive, work, [weighted])
+    assert len(calls(archive, work.job_id)) == 24 and archive.sql(SCORES) == kept
+
+
+def test_what_an_earlier_version_did_not_keep_is_no_difference(archive: Archive, tmp_path: Path) -> None:
+    work = imported(archive, tmp_path, rows_of())
+    select(archive, work, ["majority", "shortest"])
+    for table in ("coverage", "scores"):
+        for part in archive.parts(table, work.job_id):
+            archive.forget_part(part)
+    (part, *_) = archive.parts("selections", work.job_id)
+    rows, older = pq.read_table(pa.BufferReader(archive.store.get(str(part)) or b"")), pa.BufferOutputStream()
+    pq.write_table(rows.drop_columns(["stopped"]), older)
+    archive.store.put(str(part), older.getvalue().to_pybytes())
+    (audit,) = verify_job(archive, work.job_id)
+    assert audit.agrees, audit.differences
+    said = " | ".join(audit.warnings)
+    for what in ("selections: an earlier version kept no stopped", "coverage: an earlier", "scores: an earlier"):
+        assert what in said
+    pq.write_table(rows.drop_columns(["stopped"]).slice(1), older := pa.BufferOutputStream())
+    archive.store.put(str(part), older.getvalue().to_pybytes())
+    (audit,) = verify_job(archive, work.job_id)
+    assert audit.differing == {"selections": 1}, "what is there is compared"
+    select(archive, work, ["majority", "shortest"])
+    (audit,) = verify_job(archive, work.job_id)
+    assert audit.agrees and audit.warnings == ()
+
+
+def test_notes_with_what_a_function_returned_do_not_steer_the_terminal(archive: Archive, tmp_path: Path) -> None:
+    imported(archive, tmp_path, rows_of(1, 1))
+    (tmp_path / "loud.py").write_text("def score(q, a, s): raise ValueError(chr(27) + '[2J')\n")
+    reward = "{best: {python: 'loud.py:score'}}"
+    result = CliRunner().invoke(app, ["select", "theirs", "--with", reward, "--archive", archive.root])
+    assert "[U+001B][2J" in result.stderr and "\x1b[2J" not in result.stderr
+
+
 def test_an_import_in_place_of_another_forgets_its_scores(archive: Archive, tmp_path: Path) -> None:
     work = imported(archive, tmp_path, rows_of())
     reward_file(tmp_path)
@@ -195,7 +243,8 @@ def test_an_import_in_place_of_another_forgets_its_scores(archive: Archive, tmp_
         ({"best": {"python": "reward.py"}}, "wanted file.py:function or package.module:function"),
         ({"best": {"python": "reward.py:score", "by": "1"}}, "found both `by` and `python`"),
         ("best", "best.by: missing; write {best: {by: ...}} or {best: {python: file.py:function}}"),
-        ({"scorer": {"folds": 2}}, "scorer.folds: found 2; wanted a whole number from 3"),
+        ({"scorer": {"folds": 2}}, "scorer.folds: found 2; wanted a whole number from 3 to 20"),
+        ({"scorer": {"folds": 21}}, "scorer.folds: found 21; wanted a whole number from 3 to 20"),
         ({"scorer": {"scores": "judge"}}, "scorer.scores: found 'judge'; wanted a list of names"),
         ({"scorer": {"scores": ["judge"], "from": "other"}}, "found `from` and `scores`"),
         ({"scorer": {"embed": "reward.py:score", "from": "other"}}, "found `from` and `embed`"),

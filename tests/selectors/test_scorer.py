@@ -24,7 +24,7 @@ from polythink.selectors.scorer_model import ScorerModel, feature_names, from_js
 from polythink.selectors.stage import select_job
 from polythink.selectors.stage_rows import forget_selector, kept_selectors
 from polythink.storage.archive import Archive
-from polythink.storage.schema import ARMS, PROBLEMS, TRACES
+from polythink.storage.schema import ARMS, PROBLEMS, STOPS, TRACES
 from polythink.storage.schema import SCORES as SCORES_TABLE
 from tests.selectors.test_stage import accuracy, read_back, recorded, trace, write, write_job
 
@@ -49,12 +49,15 @@ def groups(problems: Any) -> Any:
 
 
 def test_labels_that_follow_the_problem_alone_are_not_foretold() -> None:
-    rng = np.random.default_rng(0)
+    """Forty numbers of a problem tell it by heart: who has seen it knows its verdict, others know nothing."""
+    rng = np.random.default_rng(2)
     problems = np.repeat(np.arange(200), 20)
     right = np.repeat(rng.random(200) < 0.5, 20)  # a verdict for each problem, from a coin
-    noise = rng.normal(size=(4_000, 3))
-    encoded = np.stack([problems, np.sin(problems), problems % 7, rng.permutation(200)[problems]], axis=1)
-    for features in (noise, encoded.astype(np.float64)):
+    noise, encoded = rng.normal(size=(4_000, 40)), rng.normal(size=(200, 40))[problems]
+    whole = cross_fit(encoded, right, groups(problems), FOLDS).whole
+    by_heart = auc(whole.log_odds(encoded), right, groups(problems))
+    assert by_heart is not None and by_heart > 0.75, "a leak would show"
+    for features in (noise, encoded):
         found = auc(out_of_fold(features, right, problems), right, groups(problems))
         assert found is not None and abs(found - 0.5) < 0.1  # 40 problems a fold: 2.8 standard errors of one fold's
 
@@ -226,6 +229,60 @@ def test_nothing_of_a_problem_decides_its_own_scores(archive: Archive) -> None:
     assert after.equals(before)
     others = archive.sql("SELECT avg(score) AS mean FROM scores WHERE problem_id <> 'p0'")
     assert not others.equals(archive.sql("SELECT avg(score) AS mean FROM scores WHERE problem_id = 'p0'"))
+
+
+def test_nothing_of_a_family_decides_its_scores(archive: Archive) -> None:
+    problems = archive.sql("SELECT * EXCLUDE (job_id) FROM problems").to_pylist()
+    write(archive, PROBLEMS, [{**row, "family": f"f{row['ordinal'] // 4}"} for row in problems])
+    select(archive, "scorer")
+    card = json.loads(archive.read_text("j", "scorers/scorer.json") or "")
+    assert {"problems": 18, "families": 6}.items() <= card["trained_on"].items()
+    others = "SELECT score FROM scores WHERE problem_id IN ('p0', 'p1', 'p2', 'p3') ORDER BY ALL"  # p3: no gold
+    before = archive.sql(others)
+    rows = archive.sql("SELECT * EXCLUDE (job_id) FROM traces").to_pylist()
+    turned = [{**row, "correct": not row["correct"]} if row["problem_id"] == "p0" else row for row in rows]
+    write(archive, TRACES, turned)
+    select(archive, "scorer")
+    assert archive.sql(others).equals(before)
+    write(archive, PROBLEMS, [{**row, "family": f"f{row['ordinal'] // 12}"} for row in problems])
+    failed = select(archive, "scorer").failed["scorer"]
+    assert "2 families, of 18 problems, have graded answers, and 5 folds need one each" in failed
+
+
+def test_it_learns_and_is_measured_on_the_first_samples_of_arms_that_were_stopped(archive: Archive) -> None:
+    rows = archive.sql("SELECT * EXCLUDE (job_id) FROM traces").to_pylist()
+    rows = [row for row in rows if row["problem_id"] != "p0" or row["sample_index"] < 8]
+    write(archive, TRACES, rows)
+    write(archive, ARMS, [{"arm_id": "a", "ordinal": 0, "model": "m", "samples": 10}])
+    stop = {"problem_id": "p0", "arm_id": "a", "n": 8, "samples": 10, "rule": "beta 0.95", "at_least": 6, "lead": 0.99}
+    write(archive, STOPS, [stop])
+    select(archive, "scorer")
+    card = json.loads(archive.read_text("j", "scorers/scorer.json") or "")
+    assert card["trained_on"]["samples"] == 18 * 6
+    assert sum(each["samples"] for each in card["out_of_fold"]["calibration"]) == 18 * 6
+    assert archive.sql("SELECT count(score) AS n FROM scores")["n"][0].as_py() == 238, "all are scored"
+    write(archive, TRACES, [{**row, "correct": row["correct"] and row["sample_index"] < 6} for row in rows])
+    select(archive, "scorer")
+    assert json.loads(archive.read_text("j", "scorers/scorer.json") or "") == card, "nothing later is looked at"
+
+
+def test_its_card_ranks_within_a_problem_of_one_arm(archive: Archive) -> None:
+    rows = archive.sql("SELECT * EXCLUDE (job_id) FROM traces").to_pylist()
+    wrong = {"arm_id": "b", "text": "wait maybe " * 9, "answer": "3"}
+    turned = [{**row, **wrong, "correct": None if row["correct"] is None else row["sample_index"] == 9} for row in rows]
+    write(archive, ARMS, [{"arm_id": arm, "ordinal": i} for i, arm in enumerate("ab")])
+    write(archive, TRACES, [*rows, *turned])
+    select(archive, "scorer")
+    found = archive.sql(
+        "SELECT scores.score, correct, dense_rank() OVER (ORDER BY problem_id) AS p, "
+        "dense_rank() OVER (ORDER BY problem_id, arm_id) AS ballot "
+        "FROM scores JOIN traces USING (job_id, problem_id, arm_id, sample_index) "
+        "WHERE correct IS NOT NULL"
+    ).to_pydict()
+    score, right, problem, ballot = (np.array(found[name]) for name in ("score", "correct", "p", "ballot"))
+    quality = json.loads(archive.read_text("j", "scorers/scorer.json") or "")["out_of_fold"]
+    assert quality["auc_within_problems"] == pytest.approx(auc(score, right, ballot), abs=1e-6)
+    assert quality["auc_within_problems"] != pytest.approx(auc(score, right, problem), abs=1e-3)
 
 
 def test_kept_scores_are_features_and_only_those_that_may_be(archive: Archive) -> None:

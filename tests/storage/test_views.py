@@ -84,6 +84,7 @@ def test_curves_of_an_arm_stopped_early_cost_what_a_sample_of_a_problem_costs(ar
     write(archive, schema.SELECTIONS, judged)
     write(archive, schema.CURVES, [point(arm, "judge", 2, 0.5, problems=2) for arm in "ab"])
     write(archive, schema.ADAPTIVE, [point("a", "judge", 0, 0.6) | {"n": 5.0}])
+    write(archive, schema.STOPS, [{"arm_id": "a", "problem_id": "easy", "n": 2, "decided": True}])
     assert {key: usd for key, (usd, _) in frontier(archive).items()} == pytest.approx(
         {("a", "judge", 2): 2 * (0.55 + 0.2), ("a", "judge", 5): 8.2 / 2 + 2.6 / 2, ("b", "judge", 2): 2 * 0.82}
     )
