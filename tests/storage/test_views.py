@@ -72,7 +72,9 @@ def test_a_point_that_some_problems_do_not_reach_is_left_out(archive: Archive) -
 
 def test_curves_of_an_arm_stopped_early_cost_what_a_sample_of_a_problem_costs(archive: Archive) -> None:
     cells = [("easy", 0.1)] * 2 + [("hard", 1.0)] * 8
-    spent: list[dict[str, Any]] = [{"arm_id": arm, "problem_id": p, "cost_usd": usd} for p, usd in cells for arm in "ab"]
+    spent: list[dict[str, Any]] = [
+        {"arm_id": arm, "problem_id": p, "cost_usd": usd} for p, usd in cells for arm in "ab"
+    ]
     write(archive, schema.TRACES, spent)
     write(archive, schema.ATTEMPTS, spent)
     judged: list[dict[str, Any]] = [
@@ -92,7 +94,9 @@ def test_curves_of_an_arm_stopped_early_cost_what_a_sample_of_a_problem_costs(ar
         st.tuples(st.sampled_from("ab"), st.integers(1, 6), st.integers(0, 5)), max_size=8, unique_by=lambda p: p[:2]
     )
 )
-def test_efficient_is_what_nothing_as_cheap_beats_and_nothing_cheaper_equals(shared: Archive, points: list[tuple[str, int, int]]) -> None:
+def test_efficient_is_what_nothing_as_cheap_beats_and_nothing_cheaper_equals(
+    shared: Archive, points: list[tuple[str, int, int]]
+) -> None:
     write(shared, schema.TRACES, [{"arm_id": "a", "cost_usd": 1.0}, {"arm_id": "b", "cost_usd": 2.0}])
     write(shared, schema.CURVES, [point(arm, "first", n, right / 5) for arm, n, right in points])
     write(shared, schema.CURVES, [point("a", "first", 1, 1.0)], job="other")
