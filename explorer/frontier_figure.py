@@ -37,12 +37,12 @@ _STRAY = 2 * _LINE  # pixels; a label that would have to go further from its poi
 
 
 def frontier_figure(results: Results, theme: Theme, *, narrow: bool = False) -> Drawing | None:
-    """Accuracy over cost, arms by colour, what is efficient joined by a step line; None where nothing has a price.
+    """Accuracy over cost, arms by colour, what is efficient joined by a step line; None where nothing with a price is efficient.
 
     Of more than MAX_ARMS arms, evenly spaced ones are drawn, and those with an efficient point.
     """
     points = _distinct(results)
-    if not points:
+    if not any(point.is_efficient for point in points):
         return None
     drawn = _drawn_arms(results, points)
     names = {arm_id: clipped(name, NAME_CHARACTERS) for arm_id, name in arm_names(results.arms).items()}

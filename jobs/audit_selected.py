@@ -9,7 +9,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from polythink.jobs.findings import Findings
+from polythink.jobs.findings import MOST_SHOWN, Findings
 from polythink.jobs.selection import notes, select_anew
 from polythink.jobs.workload import Workload
 from polythink.selectors.stage_rows import STAGE, WHOLE
@@ -86,25 +86,28 @@ def _audit_table(
         connection.register("made_again", expected)
         connection.execute(f"CREATE TEMP TABLE kept AS SELECT {shown} FROM {table.name} WHERE job_id = ?", [job_id])
         connection.execute(f"CREATE TEMP TABLE made AS SELECT {shown} FROM made_again")
-        for found, other, is_kept in (("kept", "made", True), ("made", "kept", False)):
-            rows = connection.execute(
-                f"SELECT * FROM {found} EXCEPT ALL SELECT * FROM {other} ORDER BY {key}"
-            ).fetchall()
-            for values in rows:
+        same = " AND ".join(f"kept.{name} = made.{name}" for name in _NAMED[table.name])
+        connection.execute("CREATE TEMP TABLE unlike AS FROM kept EXCEPT ALL FROM made")
+        connection.execute(
+            "CREATE TEMP TABLE absent AS FROM (FROM made EXCEPT ALL FROM kept) made "
+            f"WHERE NOT EXISTS (FROM kept WHERE {same})"
+        )
+        for found, is_kept in (("unlike", True), ("absent", False)):
+            shown_rows = connection.execute(f"FROM {found} ORDER BY {key} LIMIT {MOST_SHOWN}").fetchall()
+            for values in shown_rows:
                 row = dict(zip(names, values, strict=True))
-                twin = _twin(connection, other, table.name, row)
-                if is_kept or twin is None:
-                    _note(table.name, row, twin, is_kept=is_kept, findings=findings)
+                twin = _twin(connection, table.name, row) if is_kept else None
+                _note(table.name, row, twin, is_kept=is_kept, findings=findings)
+            ((differing,),) = connection.execute(f"SELECT count(*) FROM {found}").fetchall()
+            findings.differs_unshown(table.name, differing - len(shown_rows))
         count = connection.execute("SELECT count(*) FROM kept").fetchone()
     findings.looked(table.name, count[0] if count else 0)
 
 
-def _twin(
-    connection: duckdb.DuckDBPyConnection, other: str, table: str, row: dict[str, object]
-) -> dict[str, object] | None:
-    """The row of the same name in the other table."""
+def _twin(connection: duckdb.DuckDBPyConnection, table: str, row: dict[str, object]) -> dict[str, object] | None:
+    """The row of the same name among those made again."""
     same = " AND ".join(f"{name} = ?" for name in _NAMED[table])
-    found = connection.execute(f"SELECT * FROM {other} WHERE {same}", [row[name] for name in _NAMED[table]]).fetchone()
+    found = connection.execute(f"SELECT * FROM made WHERE {same}", [row[name] for name in _NAMED[table]]).fetchone()
     return None if found is None else dict(zip(row, found, strict=True))
 
 

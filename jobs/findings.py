@@ -54,6 +54,11 @@ class Findings:
                 Difference(check=check, where=where, found=_shown(found), expected=_shown(expected))
             )
 
+    def differs_unshown(self, check: str, count: int) -> None:
+        """Count differences beyond those that are kept word for word."""
+        if count:
+            self.differing[check] += count
+
     def compare(self, check: str, where: str, *, found: object, expected: object) -> None:
         """Note a difference unless both are equal; numbers may differ in the last digits of a sum."""
         if not _equal(found, expected):

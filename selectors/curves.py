@@ -9,7 +9,7 @@ import numpy as np
 
 from polythink.selectors.bands import bootstrap
 from polythink.selectors.expectation import Expectation
-from polythink.selectors.panel import Panel
+from polythink.selectors.panel import Panel, Reals
 
 CurveFunction = Callable[[Panel, list[int]], Expectation]  # for ascending k
 
@@ -46,6 +46,14 @@ def curve(panel: Panel, function: CurveFunction, seed: int = 0) -> list[CurvePoi
     ks = grid(int(panel.samples.max()))
     found = function(panel, ks)
     band = bootstrap(found.values, seed, families=panel.family)
-    errors = np.sqrt((found.errors**2).sum(axis=0)) / np.array(band.problems)
+    errors = _added(found) / np.array(band.problems)
     columns = zip(ks, *(c.tolist() for c in (band.mean, band.low, band.high, errors)), band.problems, strict=True)
     return [CurvePoint(n=n, accuracy=a, low=lo, high=hi, error=e, problems=p) for n, a, lo, hi, e, p in columns]
+
+
+def _added(found: Expectation) -> Reals:
+    """[K] the standard error of the sum over problems: equal rows are of one draw, which goes by votes."""
+    drawn = found.errors.any(axis=1)
+    rows = np.column_stack([np.nan_to_num(found.values[drawn], nan=-1.0), found.errors[drawn]])
+    _, first, alike = np.unique(rows, axis=0, return_index=True, return_counts=True)
+    return np.asarray(np.sqrt(((found.errors[drawn][first] * alike[:, None]) ** 2).sum(axis=0)))

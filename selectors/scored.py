@@ -40,8 +40,10 @@ class Weighted:
     def select(self, ballot: Ballot) -> Verdict:
         counted = replace(ballot, votes=tuple(map(_withheld, ballot.votes)))
         weights: dict[str, float] = {}
+        largest = max((vote.score or 0.0 for vote in counted.cast()), default=1.0)  # in units of it no sum overflows
         for vote in counted.cast():
-            weights[vote.canonical_answer or ""] = weights.get(vote.canonical_answer or "", 0.0) + (vote.score or 0.0)
+            form, weight = vote.canonical_answer or "", (vote.score or 0.0) / largest
+            weights[form] = weights.get(form, 0.0) + weight
         tally, most = count_votes(counted), max(weights.values(), default=0.0)
         leaders = [form for form, weight in weights.items() if weight >= most * (1 - _EQUAL)]
         verdict = verdict_for(counted, leaders[0] if leaders else None, tally, tied=len(leaders) > 1)

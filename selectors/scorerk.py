@@ -11,7 +11,7 @@ import numpy as np
 from polythink.selectors.expectation import Expectation
 from polythink.selectors.panel import ABSTAINS, Flags, Ints, Logits, Panel, Reals
 from polythink.selectors.passk import share_without
-from polythink.selectors.subsets import over_subsets
+from polythink.selectors.subsets import DRAWS, draws_for, over_subsets
 
 MAX_EXACT_CELLS = 500_000  # k-subsets times samples of a problem; above it, subsets are drawn instead
 _EQUAL = 1e-9  # of log-odds, and relative of sums of probabilities: they differ by rounding
@@ -27,19 +27,25 @@ def scorer_curve(panel: Panel, ks: list[int], *, is_weighted: bool, seed: int = 
     if panel.logits is None:
         raise ValueError("a scorer's curve needs the log-odds of the panel's samples")
     values = np.full((len(panel.samples), len(ks)), np.nan)
-    errors = np.zeros_like(values)
+    errors, draws = np.zeros_like(values), draws_for(max(len(panel.samples), 1))
     for p, samples in enumerate(panel.samples.tolist()):
         span = np.arange(panel.offsets[p], panel.offsets[p + 1])
         reached = [k for k in ks if k <= samples]
         found = scorer_at(
-            panel.label[span], panel.logits.at(span), panel.hit[span], reached, is_weighted=is_weighted, seed=seed
+            panel.label[span],
+            panel.logits.at(span),
+            panel.hit[span],
+            reached,
+            is_weighted=is_weighted,
+            seed=seed,
+            draws=draws,
         )
         values[p, : len(reached)], errors[p, : len(reached)] = found
     return Expectation(values=values, errors=errors)
 
 
 def scorer_at(
-    label: Ints, logits: Logits, hit: Flags, ks: list[int], *, is_weighted: bool, seed: int = 0
+    label: Ints, logits: Logits, hit: Flags, ks: list[int], *, is_weighted: bool, seed: int = 0, draws: int = DRAWS
 ) -> tuple[Reals, Reals]:
     """Expected correctness over k of one problem's N samples, and its standard error, [K] each.
 
@@ -50,6 +56,7 @@ def scorer_at(
         ks: ascending, at most N.
         is_weighted: whether classes are chosen by their sums, in place of samples.
         seed: of the draw, which depends on it and on the multiset of samples alone.
+        draws: how many subsets, where not all are gone through.
     """
     votes = (label != ABSTAINS) & ~np.isnan(logits.own)
     if not hit[votes].any():
@@ -62,7 +69,7 @@ def scorer_at(
     cells = MAX_EXACT_CELLS
     sampled = [k for k in ks if k > 1]
     means, errors = over_subsets(
-        len(label), sampled, choose, most_cells=cells, seed=seed, votes=ballot.content(is_weighted)
+        len(label), sampled, choose, most_cells=cells, seed=seed, votes=ballot.content(is_weighted), draws=draws
     )
     if len(sampled) < len(ks):  # one sample is chosen if it has a vote
         means, errors = np.concatenate(([hit[votes].sum() / len(label)], means)), np.concatenate(([0.0], errors))

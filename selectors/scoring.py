@@ -65,7 +65,7 @@ def score(
     if config.name == "weighted" and ((scores < 0) | np.isinf(scores)).any():
         raise ValueError("gives a negative or infinite weight; make it a number of at least 0, or null")
     return Scored(
-        scores=scores,
+        scores=np.where(np.isinf(scores), np.nan, scores),  # what is infinite compares with nothing
         known=known & answered,
         decided=_whole(ballots, known | ~answered),
         cost_usd=[None] * len(ballots),

@@ -18,11 +18,16 @@ if TYPE_CHECKING:
 
 _SCORED = "SELECT problem_id, arm_id, sample_index, ({})::DOUBLE AS score FROM visible WHERE job_id = ?"
 _VISIBLE = "SELECT * EXCLUDE (correct) FROM traces"  # a selector that saw the truth would select nothing
+_ELSEWHERE = {'"class":"SUBQUERY"': "a query inside it", '"class":"STAR"': "* or COLUMNS"}  # as DuckDB parses them
 
 
 def check_expression(expression: str) -> None:
-    """Raise ValueError, with what DuckDB says of it, unless it gives a number for a row of traces."""
+    """Raise ValueError, with what DuckDB says of it, unless it gives a number for a row of traces and reads no more."""
     with duckdb.connect() as connection:
+        ((parsed,),) = connection.execute("SELECT json_serialize_sql(?)", [f"SELECT {expression}"]).fetchall()
+        for mark, name in _ELSEWHERE.items():
+            if mark in parsed:
+                raise ValueError(f"by: found {name} in {expression!r}; name the columns of traces that it takes")
         connection.register("traces", TRACES.arrow.empty_table())
         connection.execute(f"CREATE VIEW visible AS SELECT *, '' AS job_id FROM ({_VISIBLE})")
         try:

@@ -13,6 +13,17 @@ import numpy as np
 from polythink.selectors.panel import Ints, Reals
 
 DRAWS = 2_000  # subsets drawn per problem and k: standard error at most 0.0112, less by the root of P on the curve
+MOST_DRAWS = 200_000  # for all problems of a panel: standard error of the curve at most 0.0012
+LEAST_DRAWS = 200  # per problem all the same: standard error at most 0.0354
+
+
+def draws_for(problems: int) -> int:
+    """How many subsets to draw of each of so many problems: the more there are, the less each matters to the curve.
+
+    >>> draws_for(1), draws_for(400), draws_for(25_000)
+    (2000, 500, 200)
+    """
+    return min(DRAWS, max(LEAST_DRAWS, MOST_DRAWS // problems))
 
 
 def over_subsets(
@@ -23,6 +34,7 @@ def over_subsets(
     most_cells: int,
     seed: int,
     votes: bytes,
+    draws: int = DRAWS,
 ) -> tuple[Reals, Reals]:
     """The mean of `correctness` over the k-subsets of N samples, and its standard error, [K] each.
 
@@ -30,12 +42,13 @@ def over_subsets(
         samples: N.
         ks: ascending, at most N.
         correctness: of D subsets given as [D, N] of ones and zeros, [D].
-        most_cells: all subsets are gone through where they times N are no more; else DRAWS are drawn.
+        most_cells: all subsets are gone through where they times N are no more; else some are drawn.
         seed: of the draw.
         votes: what the samples are, in an order that their places do not decide; the draw depends on it.
+        draws: how many are drawn.
     """
     drawn = [k for k in ks if comb(samples, k) * samples > most_cells]
-    ranks = _ranks(samples, seed, votes) if drawn else np.empty((0, 0))
+    ranks = _ranks(samples, seed, votes, draws) if drawn else np.empty((0, 0))
     means, errors = [], []
     for k in ks:
         results = correctness((ranks < k).astype(np.float64) if k in drawn else _every(samples, k))
@@ -44,11 +57,11 @@ def over_subsets(
     return np.array(means), np.array(errors)
 
 
-def _ranks(samples: int, seed: int, votes: bytes) -> Ints:
-    """[DRAWS, N]: each row a random order of the samples, whose first k are a random k-subset for every k."""
+def _ranks(samples: int, seed: int, votes: bytes, draws: int) -> Ints:
+    """[D, N]: each row a random order of the samples, whose first k are a random k-subset for every k."""
     digest = hashlib.blake2b(str(seed).encode() + votes, digest_size=16).digest()
     rng = np.random.default_rng(int.from_bytes(digest))
-    return rng.permuted(np.tile(np.arange(samples), (DRAWS, 1)), axis=1)
+    return rng.permuted(np.tile(np.arange(samples), (draws, 1)), axis=1)
 
 
 @lru_cache(maxsize=16)

@@ -13,9 +13,10 @@ import numpy as np
 from polythink.selectors.expectation import Expectation
 from polythink.selectors.majorityk import majority_at
 from polythink.selectors.panel import ABSTAINS, Flags, Ints, Panel, Reals
-from polythink.selectors.subsets import over_subsets
+from polythink.selectors.subsets import DRAWS, draws_for, over_subsets
 
 MAX_EXACT_CELLS = 500_000  # k-subsets times samples of a problem; above it, subsets are drawn instead
+_HUGE = 1e290  # weights beyond it might add up to infinity
 _EQUAL = 1e-9  # relative; sums of the same weights in another order differ by rounding
 
 
@@ -23,19 +24,22 @@ def weighted_curve(panel: Panel, ks: list[int], seed: int = 0) -> Expectation:
     """Expected correctness of the vote weighted by `panel.weight` over k samples.
 
     Exact where a problem has few enough k-subsets (MAX_EXACT_CELLS) or all its votes weigh the same, else the mean
-    over DRAWS subsets drawn by the seed, with its standard error. A vote without weight (0 or NaN) elects nothing.
+    over subsets drawn by the seed, as many as `draws_for` says, with its standard error. A vote without weight (0 or
+    NaN) elects nothing.
     """
     values = np.full((len(panel.samples), len(ks)), np.nan)
-    errors = np.zeros_like(values)
+    errors, draws = np.zeros_like(values), draws_for(max(len(panel.samples), 1))
     for p, samples in enumerate(panel.samples.tolist()):
         span = slice(panel.offsets[p], panel.offsets[p + 1])
         reached = [k for k in ks if k <= samples]
-        found, error = weighted_at(panel.label[span], panel.weight[span], panel.hit[span], reached, seed)
+        found, error = weighted_at(panel.label[span], panel.weight[span], panel.hit[span], reached, seed, draws)
         values[p, : len(reached)], errors[p, : len(reached)] = found, error
     return Expectation(values=values, errors=errors)
 
 
-def weighted_at(label: Ints, weight: Reals, hit: Flags, ks: list[int], seed: int = 0) -> tuple[Reals, Reals]:
+def weighted_at(
+    label: Ints, weight: Reals, hit: Flags, ks: list[int], seed: int = 0, draws: int = DRAWS
+) -> tuple[Reals, Reals]:
     """Expected correctness of the weighted vote over k of one problem's samples, and its standard error, [K] each.
 
     Args:
@@ -44,8 +48,10 @@ def weighted_at(label: Ints, weight: Reals, hit: Flags, ks: list[int], seed: int
         hit: [N] whether the sample is right.
         ks: ascending, at most N.
         seed: of the draw, which depends on it and on the multiset of samples alone.
+        draws: subsets per k, where they are drawn.
     """
-    votes = _grouped(label, weight, hit)
+    largest = float(np.nanmax(weight, initial=0.0))
+    votes = _grouped(label, weight / largest if largest > _HUGE else weight, hit)
     if not any(right for group in votes for _, right in group):
         return np.zeros(len(ks)), np.zeros(len(ks))
     if len({value for group in votes for value, _ in group}) == 1:
@@ -53,9 +59,8 @@ def weighted_at(label: Ints, weight: Reals, hit: Flags, ks: list[int], seed: int
         rights = tuple(sum(right for _, right in group) for group in votes)
         return majority_at(len(label), sizes, rights, ks, seed)
     ballot = _Ballot(votes, len(label))
-    return over_subsets(
-        len(label), ks, ballot.correctness, most_cells=MAX_EXACT_CELLS, seed=seed, votes=ballot.content()
-    )
+    cells, content = MAX_EXACT_CELLS, ballot.content()
+    return over_subsets(len(label), ks, ballot.correctness, most_cells=cells, seed=seed, votes=content, draws=draws)
 
 
 _Group = tuple[tuple[float, bool], ...]  # the votes of a class: weight, right

@@ -45,8 +45,8 @@ FRONTIER = Table(
             REAL,
             "USD",
             "n times what a sample of the arm cost on average (of curves of arms stopped early, on average of its "
-            "problems), failed requests and the selector's own judge included, judges of selectors whose scores it "
-            "looks at and the judge of which answers are the same left out; null where the model has no known price",
+            "problems), failed requests and the selector's own judge included, judges whose scores it looks at and the "
+            "judge of which answers are the same left out; null where the model has no known price",
         ),
         Column("accuracy", REAL, "0..1", "as in curves and adaptive"),
         Column("low", REAL, "0..1", "lower end of the band"),

@@ -211,7 +211,9 @@ def test_a_rule_that_comes_while_a_batch_is_at_the_api_loses_nothing_that_is_pai
 
 
 def _batches(base_url: str) -> int:
-    asked = urllib.request.Request(f"{base_url}/v1/messages/batches", headers={"x-api-key": "any", "anthropic-version": "2023-06-01"})
+    asked = urllib.request.Request(
+        f"{base_url}/v1/messages/batches", headers={"x-api-key": "any", "anthropic-version": "2023-06-01"}
+    )
     with urllib.request.urlopen(asked, timeout=10) as reply:
         return len(json.load(reply)["data"])
 

@@ -215,6 +215,18 @@ def test_a_batch_job_agrees_until_a_batch_says_something_else(simulator: Simulat
     assert checks(archive) == {"batches"}
 
 
+def test_many_differences_are_all_counted_and_the_first_shown(archive: Archive) -> None:
+    spoil(archive, schema.CURVES, lambda rows: pa.concat_tables([rows.slice(1), *[rows.slice(0, 1)] * 40_000]))
+    spoil(archive, schema.COVERAGE, lambda rows: rows.slice(0, 0))
+    code, [audit, _] = verify(archive)
+    assert code == 5 and audit["differing"]["curves"] == 39_999
+    shown = [each for each in audit["differences"] if each["check"] == "curves"]
+    assert len(shown) == 20 and {each["found"] for each in shown} == {"a row twice"}
+    absent = [each for each in audit["differences"] if each["check"] == "coverage"]
+    assert len(absent) == 20 < audit["differing"]["coverage"]
+    assert {(each["found"], each["expected"]) for each in absent} == {("none", "a row")}
+
+
 def test_a_job_in_a_bucket_agrees(simulator: SimulatorProcess, bucket: Bucket, tmp_path: Path) -> None:
     archive = Archive(bucket.root)
     run(archive, job_file(tmp_path, simulator.base_url, samples=2))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from statistics import fmean
 
 import pytest
@@ -158,6 +159,8 @@ def test_best_and_weighted_pass_over_what_nobody_scored() -> None:
     nobody = Ballot(problem_id="p", votes=(votes[1],))
     assert Best().select(nobody).answer is None
     assert Weighted().select(nobody).answer is None
+    huge = Ballot(problem_id="p", votes=tuple(replace(vote, score=1.5e308) for vote in votes))
+    assert Weighted().select(huge).confidence == pytest.approx(3 / 5), "the sum of such weights is no number"
 
 
 @given(st.text(max_size=400), st.text(max_size=400))

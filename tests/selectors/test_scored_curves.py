@@ -15,6 +15,7 @@ from polythink.selectors.bestofk import best_curve
 from polythink.selectors.curves import CurveFunction, curve
 from polythink.selectors.majorityk import majority_curve
 from polythink.selectors.panel import ABSTAINS, Panel, count
+from polythink.selectors.subsets import MOST_DRAWS, draws_for
 from polythink.selectors.weightedk import weighted_curve
 
 Row = tuple[int, bool, float, float]  # answer class, right, weight, score
@@ -96,12 +97,48 @@ def test_drawn_subsets_agree_with_counted_ones_within_their_error(monkeypatch: p
     assert drawn.values.tolist() != weighted_curve(panel(rows), ks, seed=6).values.tolist()
 
 
+def test_the_error_of_a_curve_holds_where_problems_fell_out_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows: list[Row] = [(k % 3, k % 3 == 1, 1.0 + k / 10, 0.0) for k in range(12)]
+    others: list[Row] = [(form, right, weight**2, 0.0) for form, right, weight, _ in rows]
+    monkeypatch.setattr(weightedk, "MAX_EXACT_CELLS", 0)
+    one, other = (curve(panel(each), weighted_curve)[2].error for each in (rows, others))
+    assert one > 0
+    alike = curve(panel(*[rows] * 9), weighted_curve)
+    assert alike[2].error == pytest.approx(one), "nine of the same draw are no better known than one"
+    assert alike[-1].error == 0.0
+    mixed = curve(panel(*[rows] * 3, others), weighted_curve)[2].error
+    assert mixed == pytest.approx(math.hypot(3 * one, other) / 4)
+
+
+def test_many_problems_are_drawn_from_less_and_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(4)
+    problems: list[list[Row]] = [
+        [(int(form), bool(form == 1), float(w), 0.0) for form, w in zip(forms, rng.random(10), strict=True)]
+        for forms in rng.integers(0, 3, (400, 10))
+    ]
+    counted = curve(panel(*problems), weighted_curve)
+    monkeypatch.setattr(weightedk, "MAX_EXACT_CELLS", 0)
+    drawn = curve(panel(*problems), weighted_curve)
+    assert [draws_for(count) for count in (1, 100, 400, 1_000, 25_000)] == [2_000, 2_000, 500, 200, 200]
+    for exactly, found in zip(counted[:-1], drawn[:-1], strict=True):
+        assert 0 < found.error < 0.5 / math.sqrt(MOST_DRAWS)
+        assert abs(found.accuracy - exactly.accuracy) <= 4 * found.error
+
+
 def test_equal_weights_are_a_majority_vote_whatever_they_are() -> None:
     rows = [(form, form == 2, 0.3, 0.0) for form in (0, 0, 0, 1, 1, 2, 2, 2, 2, ABSTAINS) * 4]
     ks = [1, 3, 20, 40]
     found = weighted_curve(panel(rows), ks)
     assert found.values == pytest.approx(majority_curve(panel(rows), ks).values, abs=1e-12)
     assert not found.errors.any()
+
+
+def test_weights_whose_sum_is_no_number_are_compared_in_another_unit() -> None:
+    rows = [(0, False, 0.9, 0.0), (1, True, 1.0, 0.0), (1, True, 0.5, 0.0), (0, False, 0.5, 0.0)]
+    found = [
+        weighted_curve(panel([(*row[:2], row[2] * unit, 0.0) for row in rows]), [1, 2, 3, 4]) for unit in (1, 1.5e308)
+    ]
+    assert found[0].values == pytest.approx(found[1].values, abs=1e-12)
 
 
 def test_negative_weight_is_refused() -> None:

@@ -124,6 +124,26 @@ def test_arms_are_compared_on_the_same_problems(archive: Archive) -> None:
     assert {row["problems"] for row in rows} == {6}
 
 
+def test_an_infinite_score_is_none(archive: Archive) -> None:
+    scores = {"right": [0.5, 0.1, float("inf")], "wrong": [0.2, float("-inf"), float("nan")]}
+    write_job(
+        archive,
+        {"p": "1"},
+        [
+            trace("p", 3 * k + i, "1" if name == "right" else "2", name == "right", score=score)
+            for k, (name, given) in enumerate(scores.items())
+            for i, score in enumerate(given)
+        ],
+    )
+    done = select_job(archive, "j", selectors=[parse_selector({"best": {"by": "score"}})], equivalence="string")
+    assert not done.failed
+    (selection,), curves = read_back(archive)
+    assert selection["winner_index"] == 0
+    kept = archive.sql("SELECT sample_index FROM scores WHERE score IS NOT NULL ORDER BY 1")["sample_index"]
+    assert kept.to_pylist() == [0, 1, 3]
+    assert [row["accuracy"] for row in curves if row["selector"] == "best" and row["n"] == 1] == [pytest.approx(2 / 6)]
+
+
 def test_selector_named_twice_is_refused(archive: Archive) -> None:
     with pytest.raises(ValueError, match="name each selector once"):
         select_job(archive, "j", selectors=[BOTH[0], BOTH[0]], equivalence="string")
