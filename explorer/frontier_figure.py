@@ -37,7 +37,7 @@ _STRAY = 2 * _LINE  # pixels; a label that would have to go further from its poi
 
 
 def frontier_figure(results: Results, theme: Theme, *, narrow: bool = False) -> Drawing | None:
-    """Accuracy over cost, arms by colour, what is efficient joined by a step line; None where nothing with a price is efficient.
+    """Accuracy over cost, arms by colour, what is efficient joined by a step line; None where nothing is.
 
     Of more than MAX_ARMS arms, evenly spaced ones are drawn, and those with an efficient point.
     """

@@ -185,3 +185,12 @@ def test_placed_labels_never_overlap_and_only_move_down(wanted: list[Box]) -> No
     placed = place_below(wanted)
     assert not [(a, b) for i, a in enumerate(placed) for b in placed[:i] if a.overlaps(b)]
     assert all(p.left == w.left and p.top >= w.top for p, w in zip(placed, wanted, strict=True))
+
+
+def test_where_what_is_free_is_as_good_as_all_that_costs_nothing_is_joined(
+    graded_archive: Callable[..., Archive],
+) -> None:
+    results = read_results(graded_archive(), "sums-1")
+    assert results.frontier
+    free_is_best = replace(results, frontier=tuple(replace(p, is_efficient=False) for p in results.frontier))
+    assert frontier_figure(free_is_best, LIGHT) is None
