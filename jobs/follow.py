@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from polythink.errors import ArchiveError, ClusterError, UnknownJobError
+from polythink.errors import ArchiveError, ClusterError, JobBusyError, UnknownJobError
 from polythink.jobs.control import request_cancel
 from polythink.jobs.head import Say, jobs_api, process_exists
 from polythink.jobs.liveness import SILENT_AFTER_S, Submission, Verdict, judge
@@ -69,9 +69,12 @@ def cancel(archive: Archive, job_id: str, *, grace_s: float, say: Say) -> JobSta
     force_at = time.monotonic() + grace_s
     give_up_at = force_at + FORCED_S
     forced = False
-    while not sighting.verdict.is_over:
+    while True:
+        if sighting.verdict.is_over and (last := _note_cancelled(archive, sighting.state)):
+            return last
         request_cancel(archive, job_id)  # again each time: a run that begins drops requests older than itself
-        if not forced and (time.monotonic() >= force_at or _waits_in_a_queue(sighting)):
+        is_late = time.monotonic() >= force_at or _waits_in_a_queue(sighting)
+        if is_late and not forced and not sighting.verdict.is_over:
             forced = True
             give_up_at = time.monotonic() + FORCED_S
             _stop_driver(sighting.state, say)
@@ -79,7 +82,6 @@ def cancel(archive: Archive, job_id: str, *, grace_s: float, say: Say) -> JobSta
             raise ClusterError(f"the driver of job {job_id} does not end; it is process {_place(sighting.state)}")
         time.sleep(LOOK_EVERY_S)
         sighting = look(archive, job_id)
-    return _note_cancelled(archive, sighting.state)
 
 
 def _look_once(archive: Archive, job_id: str) -> Sighting:
@@ -142,13 +144,19 @@ def _place(state: JobState) -> str:
     return f"process {state.pid} on {state.host}"
 
 
-def _note_cancelled(archive: Archive, state: JobState) -> JobState:
-    """A driver that was stopped, or was gone, could not write that it was cancelled."""
+def _note_cancelled(archive: Archive, state: JobState) -> JobState | None:
+    """A driver that was stopped, or was gone, could not write that it was cancelled.
+
+    None while a driver that has written its last word still holds the job: it takes a moment more to end.
+    """
     if state.status not in ("submitted", "running", "interrupted"):
         return state
-    with archive.lock(state.job_id):
-        cancelled = replace(
-            state, status="cancelled", reason="cancelled; resume it to go on", in_flight=0, updated_at=time.time()
-        )
-        archive.write_state(cancelled)
+    cancelled = replace(
+        state, status="cancelled", reason="cancelled; resume it to go on", in_flight=0, updated_at=time.time()
+    )
+    try:
+        with archive.lock(state.job_id):
+            archive.write_state(cancelled)
+    except JobBusyError:
+        return None
     return cancelled
