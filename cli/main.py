@@ -19,7 +19,7 @@ COMMANDS = {
     "rehearse": "polythink.cli.rehearse",
     "run": "polythink.cli.run",
     "resume": "polythink.cli.run",
-    "submit": "polythink.cli.offline",
+    "submit": "polythink.cli.submit",
     "list": "polythink.cli.offline",
     "status": "polythink.cli.offline",
     "watch": "polythink.cli.offline",

@@ -32,12 +32,17 @@ def test_every_command_says_what_it_does(call: Call, command: str) -> None:
     assert f"{command} [OPTIONS]" in result.stdout
 
 
-def test_asking_the_archive_imports_neither_ray_nor_the_sdk(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "slow"),
+    [(["query", "SELECT 1"], ["ray", "anthropic", "altair", "sympy"]), (["list"], ["anthropic", "altair", "sympy"])],
+    ids=["query", "list"],
+)
+def test_asking_the_archive_imports_nothing_slow(tmp_path: Path, words: list[str], slow: list[str]) -> None:
     (tmp_path / "jobs").mkdir()
     code = (
         "import sys; from typer.testing import CliRunner; from polythink.cli.main import app;"
-        "result = CliRunner().invoke(app, ['query', 'SELECT 1']); assert result.exit_code == 0;"
-        "sys.exit(' '.join({'ray', 'anthropic', 'altair', 'sympy'} & set(sys.modules)) or 0)"
+        f"result = CliRunner().invoke(app, {words}); assert result.exit_code == 0;"
+        f"sys.exit(' '.join(set({slow}) & set(sys.modules)) or 0)"
     )
     environment = os.environ | {"POLYTHINK_ARCHIVE": str(tmp_path)}
     assert subprocess.run([sys.executable, "-c", code], check=False, env=environment).returncode == 0

@@ -74,6 +74,9 @@ def test_a_read_only_archive_can_be_asked_and_says_why_it_cannot_be_run(tmp_path
         assert refused.returncode == 3
         assert f"{folder}/jobs/{work.job_id}/" in refused.stderr and "mounted read-only" in refused.stderr
         assert "Traceback" not in refused.stderr
+        unselected = command(archive, "select", work.job_id, "--with", "longest")
+        assert unselected.returncode == 3
+        assert str(folder) in unselected.stderr and "mounted read-only" in unselected.stderr
         asked = command(archive, "query", "--format", "json", "SELECT job_id FROM jobs")
         assert (asked.returncode, work.job_id in asked.stdout) == (0, True)
         assert command(archive, "status", work.job_id).returncode == 0
