@@ -2,6 +2,9 @@
 PYTHON ?= python3
 VENV   := .venv
 PY     := $(VENV)/bin/python
+PYTEST := $(PY) -I -m pytest
+# Most tests wait for another process. In the order of the files: those that take long come early.
+TWO    := -n 2 --dist loadfile --no-loadscope-reorder
 READY  := $(VENV)/.ready
 
 # Ray would otherwise build a fresh environment per session when started under `uv run`.
@@ -32,19 +35,19 @@ $(VENV)/.local-model: $(READY)
 	@touch $@
 
 test: $(READY) ## every test that fits in minutes
-	$(PY) -I -m pytest
+	$(PYTEST) $(TWO)
 
 test-all: $(READY) $(VENV)/.local-model ## the slow ones too
-	$(PY) -I -m pytest -m 'not soak'
+	$(PYTEST) $(TWO) -m 'not soak'
 
 soak: $(READY) ## races and kills many times over, for an hour
-	$(PY) -I -m pytest -m soak
+	$(PYTEST) -m soak
 
 lint: $(READY) ## format check, rules, strict types, arrows between folders
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	$(PY) -I -m pytest -q tests/test_house.py
+	$(PYTEST) -q tests/test_house.py
 
 format: $(READY) ## rewrite files in the house format
 	$(VENV)/bin/ruff check --fix .

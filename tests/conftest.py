@@ -1,4 +1,4 @@
-"""What every test may rely on: a key that is no key, no environment built by Ray, and a bucket for whom asks."""
+"""What every test may rely on: a key that is no key, no environment built by Ray; a bucket and a Ray for whom asks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from polythink.jobs.cluster import cluster
 from tests.s3 import Bucket, S3Server, environment
 
 settings.register_profile("polythink", deadline=None)  # machines are noisy
@@ -15,6 +16,13 @@ settings.load_profile("polythink")
 os.environ.setdefault("ANTHROPIC_API_KEY", "sk-test-0123456789abcdef")
 os.environ.pop("ANTHROPIC_BASE_URL", None)
 os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
+
+
+@pytest.fixture(scope="session")
+def one_ray() -> Iterator[None]:
+    """Ray for every run inside this process: starting it takes longer than most of them."""
+    with cluster(None, workers=4):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,8 @@ from polythink.workers.governor import PoolSpec
 from polythink.workers.pool import Membership, Rules
 from polythink.workers.tasks import Endpoint, Task
 
+pytestmark = pytest.mark.usefixtures("one_ray")
+
 ROUNDS = 60  # of half a second at most: a worker that could not take its tasks has been heard long before
 
 

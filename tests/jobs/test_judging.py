@@ -16,6 +16,8 @@ from polythink.simulator.process import SimulatorProcess
 from polythink.storage.archive import Archive
 from tests.running import job_file, meter, run
 
+pytestmark = pytest.mark.usefixtures("one_ray")
+
 MODEL = "claude-haiku-4-5"
 PERFECT = ["--judge-sensitivity", "1", "--judge-specificity", "1", "--judge-position-bias", "0"]
 PROMPT = {"template": "{{ problem }} Put the answer in \\boxed{}."}

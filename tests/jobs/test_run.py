@@ -22,6 +22,8 @@ from polythink.storage.state import JobState
 from tests.processes import is_alive, wait_for, workers_of
 from tests.running import EXACTLY_ONCE, job_file, meter, one_row, run
 
+pytestmark = pytest.mark.usefixtures("one_ray")
+
 ROOT = Path(__file__).parents[2]
 ARMS = [
     {"id": "plain", "model": "claude-haiku-4-5", "reasoning": "none"},

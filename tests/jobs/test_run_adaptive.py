@@ -31,6 +31,8 @@ from polythink.storage.archive import Archive
 from tests.processes import wait_for
 from tests.running import EXACTLY_ONCE, meter, one_row, run
 
+pytestmark = pytest.mark.usefixtures("one_ray")
+
 ROOT = Path(__file__).parents[2]
 PROBLEMS = ROOT / "examples" / "competition.jsonl"
 ARMS = [

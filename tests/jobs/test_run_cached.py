@@ -13,6 +13,8 @@ from polythink.storage.archive import Archive
 from polythink.storage.cache_use import cache_use
 from tests.running import EXACTLY_ONCE, job_file, meter, one_row, run
 
+pytestmark = pytest.mark.usefixtures("one_ray")
+
 PROBLEMS, SAMPLES = 20, 16
 USED = """
     SELECT sum(input_tokens)::BIGINT AS uncached, sum(cache_read_tokens)::BIGINT AS read,

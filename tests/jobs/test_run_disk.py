@@ -16,6 +16,8 @@ from polythink.simulator.process import SimulatorProcess
 from polythink.storage.archive import Archive
 from tests.running import EXACTLY_ONCE, job_file, meter, one_row, run
 
+pytestmark = pytest.mark.usefixtures("one_ray")
+
 DISK = 4 << 20  # bytes
 
 

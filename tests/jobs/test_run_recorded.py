@@ -20,6 +20,8 @@ GRADE = '''
 import ast
 from fractions import Fraction
 
+pytestmark = pytest.mark.usefixtures("one_ray")
+
 F = Fraction
 OPERATIONS = {ast.Add: F.__add__, ast.Sub: F.__sub__, ast.Mult: F.__mul__, ast.Div: F.__truediv__}
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from polythink.jobs.control import Control
 from polythink.jobs.load import load_job
 from polythink.jobs.requests import Requests
@@ -16,6 +18,8 @@ from polythink.storage.archive import Archive
 from polythink.storage.state import JobState
 from tests.running import EXACTLY_ONCE, job_file, meter, one_row, run
 from tests.scripted_server import ScriptedServer, message_events, refusal, streamed
+
+pytestmark = pytest.mark.usefixtures("one_ray")
 
 WHOLE = streamed(message_events())
 REFUSED = refusal(401, "authentication_error", "invalid bearer token")

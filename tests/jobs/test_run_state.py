@@ -17,6 +17,8 @@ from polythink.storage.state import JobState
 from tests.running import EXACTLY_ONCE, job_file, one_row, run
 from tests.scripted_server import ScriptedServer, message_events, streamed
 
+pytestmark = pytest.mark.usefixtures("one_ray")
+
 
 @pytest.mark.parametrize(("started_as", "kept"), [(None, None), ("sums.old", None), ("sums.1", "sums.1")])
 def test_only_the_driver_of_a_submission_is_looked_for_where_it_was_submitted(

@@ -17,6 +17,8 @@ from tests.processes import JumpyClock, owner_of
 from tests.running import EXACTLY_ONCE, job_file, one_row, run
 from tests.scripted_server import Reply, Request, ScriptedServer, message_events, refusal, streamed
 
+pytestmark = pytest.mark.usefixtures("one_ray")
+
 WHOLE = streamed(message_events())
 STORM = [
     refusal(529, "overloaded_error"),
