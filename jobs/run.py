@@ -88,7 +88,7 @@ def run_job(
         reader = Reader(work.problems_by_id, work.job.answer.rule(), grader)
         run = _Run(
             archive,
-            on_its_lane(archive, work, time.time()),
+            on_its_lane(archive, work, time.time(), is_pilot=pilot is not None),
             reader,
             lease,
             control,

@@ -39,6 +39,11 @@ def test_what_may_wait_goes_by_batches(changes: dict[str, Any], lane: str) -> No
     assert lane_of(job(**changes), now=NOON, has_open_batches=False) == lane
 
 
+@pytest.mark.parametrize(("asked", "lane"), [("auto", "live"), ("live", "live"), ("batch", "batch")])
+def test_somebody_waits_for_a_pilot(asked: str, lane: str) -> None:
+    assert lane_of(job(lane=asked), now=NOON, has_open_batches=False, is_pilot=True) == lane
+
+
 @pytest.mark.parametrize("lane", ["live", "batch", "auto"])
 def test_a_job_with_batches_at_the_api_stays_with_them(lane: str) -> None:
     assert lane_of(job(lane=lane, endpoint=VERTEX), now=NOON, has_open_batches=True) == "batch"
