@@ -17,7 +17,7 @@ import pytest
 
 from polythink.simulator.process import SimulatorProcess
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 
 DUMP_GCS = """
 import sys
