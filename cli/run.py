@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 import shlex
 import sys
 import time
 from dataclasses import asdict
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -16,6 +16,7 @@ from rich.console import Console
 from polythink.cli.asking import ask_endpoints
 from polythink.cli.console import stdout_console
 from polythink.cli.exits import BAD_USAGE, exit_code, reported_errors
+from polythink.cli.going_on import command_to_go_on
 from polythink.cli.interrupts import interrupts
 from polythink.cli.options import (
     AddressOption,
@@ -31,6 +32,7 @@ from polythink.cli.options import (
 )
 from polythink.cli.plan import plan_table
 from polythink.cli.progress import ProgressView
+from polythink.errors import SpecError, SpecIssue
 from polythink.explorer.data import read_results
 from polythink.explorer.terminal import summary
 from polythink.jobs.control import Control
@@ -39,11 +41,13 @@ from polythink.jobs.load import load_job
 from polythink.jobs.measured import predict, prediction, prediction_line
 from polythink.jobs.price import price_job
 from polythink.jobs.run import run_job
-from polythink.jobs.sampling import RAISE_USD
+from polythink.jobs.spec_parts import Cap
 from polythink.jobs.workload import Workload, preview, recall, store, with_cap, with_new_arms
 from polythink.storage.archive import Archive
 from polythink.storage.cache_use import cache_line, cache_use
 from polythink.storage.state import JobState
+
+DEADLINES = ["%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"]
 
 
 def run(
@@ -76,14 +80,32 @@ def resume(
     cap_usd: Annotated[
         float | None, typer.Option("--cap-usd", min=0.01, help="Another cap for the whole job, in place of cap.usd.")
     ] = None,
+    cap_output_tokens: Annotated[
+        int | None, typer.Option("--cap-output-tokens", min=1, help="Likewise, in place of cap.output_tokens.")
+    ] = None,
+    deadline: Annotated[
+        datetime | None,
+        typer.Option("--deadline", formats=DEADLINES, help="Likewise, in place of cap.deadline; UTC."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Go on with a job of the archive: only what is owed is sent."""
     with reported_errors():
         where = read_archive(archive)
         work = recall(where, where.resolve(job))
-        work = work if cap_usd is None else with_cap(where, work, cap_usd)
+        work = _under(where, work, usd=cap_usd, output_tokens=cap_output_tokens, deadline=deadline)
         finish(where, work, address=address, as_json=as_json, force=force)
+
+
+def _under(archive: Archive, work: Workload, **caps: float | datetime | None) -> Workload:
+    """The stored job under the caps that are given, if any. Raises SpecError."""
+    given = {name: value for name, value in caps.items() if value is not None}
+    if not given:
+        return work
+    if work.job.cap is None and "usd" not in given:
+        raise SpecError((SpecIssue(path="cap", line=None, file=None, found="no cap", wanted="--cap-usd too"),))
+    kept = work.job.cap.model_dump() if work.job.cap else {}
+    return with_cap(archive, work, Cap.model_validate(kept | given))
 
 
 def confirm(archive: Archive, work: Workload, *, yes: bool) -> None:
@@ -128,13 +150,5 @@ def print_summary(archive: Archive, state: JobState) -> None:
     console.print(f"archive  {archive.root}", highlight=False, soft_wrap=True)
     console.print(f"report   polythink report {state.job_id} {where}", highlight=False, soft_wrap=True)
     console.print(f'query    polythink query {where} "SELECT * FROM selections"', highlight=False, soft_wrap=True)
-    if state.status != "done":
-        console.print(f"go on    {_command_to_go_on(state, where)}", highlight=False, soft_wrap=True)
-
-
-def _command_to_go_on(state: JobState, where: str) -> str:
-    """What to type next; a cap that was reached is proposed twice as high."""
-    command = f"polythink resume {state.job_id} {where}"
-    if state.cap_usd is not None and RAISE_USD in (state.reason or ""):
-        return f"{command} --cap-usd {math.ceil(200 * state.cap_usd) / 100:.2f}"
-    return command
+    if command := command_to_go_on(archive, state, time.time()):
+        console.print(f"go on    {command}", highlight=False, soft_wrap=True)

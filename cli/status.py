@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from dataclasses import asdict
 from typing import Any
 
 from rich.table import Table
 
+from polythink.cli.going_on import command_to_go_on
 from polythink.cli.progress import duration
 from polythink.jobs.follow import Sighting
 from polythink.jobs.liveness import seconds_left
@@ -98,9 +98,7 @@ def jobs_table(sightings: list[Sighting], now: float) -> Table:
 
 def go_on(archive: Archive, sighting: Sighting) -> str | None:
     """The command that goes on with a job that is over and not done."""
-    if not sighting.verdict.is_over or sighting.state.status == "done":
-        return None
-    return shlex.join(["polythink", "resume", sighting.state.job_id, "--archive", archive.root])
+    return command_to_go_on(archive, sighting.state, time.time()) if sighting.verdict.is_over else None
 
 
 def _end_rows(archive: Archive, sighting: Sighting, now: float) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ from polythink.jobs.arms import expand
 from polythink.jobs.judging_job import judging_job, less
 from polythink.jobs.prompt import question
 from polythink.jobs.spec_parts import Cap
+from polythink.jobs.spent_beside import spent_beside
 from polythink.jobs.workload import Workload, put, recall
 from polythink.records import Problem
 from polythink.selectors.classes import answer_classes
@@ -24,12 +25,6 @@ from polythink.storage.archive import Archive
 _TEXTS = """
     SELECT traces.problem_id, traces.arm_id, traces.sample_index, text, answer
     FROM traces JOIN needed USING (problem_id, arm_id, sample_index) WHERE job_id = ?
-"""
-_SPENT = """
-    SELECT coalesce(sum(cost_usd), 0.0) + coalesce(sum(reserved_usd), 0.0) AS usd,
-        coalesce(sum(if(reserved_usd IS NULL, attempts.output_tokens, max_tokens)), 0)::BIGINT AS tokens
-    FROM attempts JOIN jobs USING (job_id) JOIN arms USING (job_id, arm_id)
-    WHERE (job_id = $1 OR parent_job_id = $1) AND job_id <> $2
 """
 _Key = tuple[str, str, int]  # problem, arm, sample_index
 
@@ -76,8 +71,8 @@ def _left(archive: Archive, work: Workload, job_id: str) -> Cap | None:
     """What the judged job's cap leaves for this judge: less the samples, and its other judges."""
     if work.job.cap is None:
         return None
-    (spent,) = archive.sql(_SPENT, [work.job_id, job_id]).to_pylist()
-    return less(work.job.cap, usd=spent["usd"], output_tokens=spent["tokens"])
+    spent = spent_beside(archive, work.job_id, job_id)
+    return less(work.job.cap, usd=spent.usd, output_tokens=spent.output_tokens)
 
 
 def _prompts(

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 _TOLERANCE = 1e-9  # sums of floats
 
+# What a run that ended at one of its caps says must happen.
+RAISE_USD = "raise cap.usd to go on"
+RAISE_TOKENS = "raise cap.output_tokens to go on"
+LATER_DEADLINE = "set a later cap.deadline to go on"
+
 
 class Purse:
     """An amount under a cap, in USD or in tokens. Without a cap everything is affordable.

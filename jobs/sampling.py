@@ -13,6 +13,7 @@ from polythink.jobs.crew import APART, Loss, News
 from polythink.jobs.intents import intent_of
 from polythink.jobs.keeper import Keeper
 from polythink.jobs.origin import is_simulated, mixture, set_apart
+from polythink.jobs.purse import LATER_DEADLINE, RAISE_TOKENS, RAISE_USD
 from polythink.jobs.requests import Requests
 from polythink.jobs.scheduler import Due
 from polythink.jobs.standing import Standing, with_spared
@@ -21,7 +22,6 @@ from polythink.records import Attempt, Intent, SampleKey
 from polythink.storage.state import JobState, Status
 from polythink.workers.tasks import Result, Task
 
-RAISE_USD = "raise cap.usd to go on"
 Watch = Callable[[JobState], None]
 TELL_EVERY_S = 1.0  # seconds between two reports of the state
 OUTAGE_S = 3600.0  # seconds out of service after which the run no longer waits for an endpoint
@@ -124,7 +124,7 @@ class Sampling:
             case "cancelled":
                 self.end("cancelled", "cancelled; resume it to go on")
         if self._deadline_at is not None and time.time() >= self._deadline_at:
-            self.end("stopped", "the deadline has passed; set a later cap.deadline to go on")
+            self.end("stopped", f"the deadline has passed; {LATER_DEADLINE}")
 
     def _draw(self) -> list[tuple[str, list[Task]]]:
         """What is due and affordable, by pool."""
@@ -210,7 +210,7 @@ class Sampling:
         if self._is_short_of_tokens:
             cap, used = self._tokens.cap or 0, self._tokens.settled
             room = f"the cap of {cap:,.0f} output tokens leaves no room for another request ({used:,.0f} used)"
-            return f"{room}; raise cap.output_tokens to go on"
+            return f"{room}; {RAISE_TOKENS}"
         cap, spent, held = self._purse.cap or 0.0, self._purse.settled, self._purse.reserved
         unknown = f", up to ${held:,.4f} held for requests whose end was not seen" if held > 0 else ""
         room = f"the cap of ${cap:,.2f} leaves no room for another request (${spent:,.4f} spent{unknown})"
@@ -247,7 +247,7 @@ class Sampling:
         worst = self._requests.worst_case_usd(attempt.key)
         if attempt.status == "lost":  # its worst case stays set aside, on record
             result = replace(result, attempt=replace(attempt, reserved_usd=worst))
-        elif failure is not None and attempt.message_id is not None:  # a cut stream, whose true cost is not known
+        elif failure is not None and (attempt.message_id is not None or failure.may_be_billed):  # its cost is not known
             result = replace(result, attempt=replace(attempt, reserved_usd=max(0.0, worst - cost)))
             self._purse.settle(reserved=cost, actual=cost)
             self._tokens.settle(reserved=tokens, actual=tokens)

@@ -9,6 +9,7 @@ import numpy as np
 from polythink.jobs.grid import DoneSet, Grid, Ordinals
 from polythink.jobs.purse import Purse
 from polythink.jobs.scheduler import Scheduler
+from polythink.jobs.spent_beside import spent_beside
 from polythink.jobs.workload import Workload
 from polythink.records import SampleKey
 from polythink.storage.archive import Archive
@@ -39,11 +40,6 @@ _TOTALS = """
             THEN bool_or(simulated) FILTER (answered) END AS simulated
     FROM (SELECT *, status NOT IN ('retry', 'lost') AND http_status IS NOT NULL AS answered FROM attempts)
     JOIN arms USING (job_id, arm_id) WHERE job_id = ?
-"""
-_JUDGES = """
-    SELECT coalesce(sum(cost_usd), 0.0) + coalesce(sum(reserved_usd), 0.0) AS usd,
-        coalesce(sum(if(reserved_usd IS NULL, attempts.output_tokens, max_tokens)), 0)::BIGINT AS tokens
-    FROM attempts JOIN jobs USING (job_id) JOIN arms USING (job_id, arm_id) WHERE parent_job_id = ?
 """
 
 
@@ -118,8 +114,8 @@ def _caps(archive: Archive, work: Workload) -> tuple[float | None, float | None]
     cap = work.job.cap
     if cap is None:
         return None, None
-    (spent,) = archive.sql(_JUDGES, [work.job_id]).to_pylist()
-    return cap.usd - spent["usd"], None if cap.output_tokens is None else cap.output_tokens - spent["tokens"]
+    judges = spent_beside(archive, work.job_id, work.job_id)
+    return cap.usd - judges.usd, None if cap.output_tokens is None else cap.output_tokens - judges.output_tokens
 
 
 def _tried(archive: Archive, grid: Grid, done: DoneSet, job_id: str) -> dict[int, int]:

@@ -117,12 +117,17 @@ def _kept(archive: Archive, name: str) -> Workload | None:
         return None
 
 
-def recall(archive: Archive, job_id: str) -> Workload:
-    """A job out of the archive. Raises ArchiveError if it is not whole."""
+def stored_job(archive: Archive, job_id: str) -> Job:
+    """What the archive says the job is. Raises ArchiveError if that cannot be read."""
     try:
-        job = Job.model_validate_json(archive.read_text(job_id, "job.json") or "")
+        return Job.model_validate_json(archive.read_text(job_id, "job.json") or "")
     except ValueError as error:
         raise ArchiveError(f"job {job_id}: its job.json cannot be read: {error}") from error
+
+
+def recall(archive: Archive, job_id: str) -> Workload:
+    """A job out of the archive. Raises ArchiveError if it is not whole."""
+    job = stored_job(archive, job_id)
     problems = archive.sql("SELECT * FROM problems WHERE job_id = ? ORDER BY ordinal", [job_id]).to_pylist()
     arms = archive.sql("SELECT * FROM arms WHERE job_id = ? ORDER BY ordinal", [job_id]).to_pylist()
     return Workload(
@@ -142,14 +147,13 @@ def recall(archive: Archive, job_id: str) -> Workload:
     )
 
 
-def with_cap(archive: Archive, work: Workload, usd: float) -> Workload:
+def with_cap(archive: Archive, work: Workload, cap: Cap) -> Workload:
     """The stored job under another cap, durably. Raises JobBusyError while another process runs it."""
-    cap = work.job.cap.model_copy(update={"usd": usd}) if work.job.cap else Cap(usd=usd)
     job = work.job.model_copy(update={"cap": cap})
     with archive.lock(work.job_id):
         archive.write_text(work.job_id, "job.json", job.model_dump_json(indent=1))
         if (state := archive.state(work.job_id)) is not None:
-            archive.write_state(replace(state, cap_usd=usd))
+            archive.write_state(replace(state, cap_usd=cap.usd))
     return replace(work, job=job)
 
 

@@ -115,7 +115,8 @@ class Archive:
         """
         with hold(self.store, self.file(job_id, "lease.json"), f"job {job_id}", force=force) as lease:
             if lease.is_takeover:
-                fence(self.store, job_id)
+                with lease.given_back_only_if_done():
+                    fence(self.store, job_id)
             yield lease
 
     def lock_name(self, name: str) -> AbstractContextManager[Lease]:

@@ -83,6 +83,15 @@ class Lease:
         if self._lost:
             raise LeaseLostError(self._lost)
 
+    @contextmanager
+    def given_back_only_if_done(self) -> Iterator[None]:
+        """Where this fails, the lease is left as a dead owner leaves it: the next owner has to do it too."""
+        try:
+            yield
+        except BaseException:
+            self._lost = f"{self._what}: its lease was left, because taking it over failed"
+            raise
+
     def give_back(self) -> None:
         """Let the next owner begin at once."""
         self._ended.set()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import anthropic
@@ -36,6 +37,7 @@ _STATUS_OF_STREAMED = {
     "serviceUnavailableException": 503,
     "modelTimeoutException": 504,
 }
+_NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, ConnectionRefusedError)
 DEFAULT_RETRY_AFTER_S = 5.0
 _CREDENTIAL_LIBRARIES = frozenset({"botocore", "google"})
 _PASSING_KINDS = frozenset({"HTTPClientError", "ConnectionError", "TransportError"})  # the way there failed
@@ -51,7 +53,7 @@ def classify_exception(error: BaseException) -> Failure | None:
         case anthropic.APIConnectionError() | httpx2.TransportError() | httpx2.StreamError() | ConnectionError():
             return _unreached("connection_error", error)
         case MalformedEventError() | OversizedEventError() | httpx2.DecodingError():
-            return Failure(disposition="retry", error_type="malformed_stream", message=str(error))
+            return Failure(disposition="retry", error_type="malformed_stream", message=str(error), may_be_billed=True)
         case anthropic.AnthropicError():
             return client_failure(str(error))
         case _:
@@ -70,7 +72,9 @@ def _of_credentials(error: BaseException) -> Failure | None:
         return None
     kinds = {kind.__name__ for kind in type(error).__mro__}
     may_pass = bool(kinds & _PASSING_KINDS) or getattr(error, "retryable", False) is True
-    return _unreached("connection_error", error) if may_pass else client_failure(f"no credentials: {error}")
+    if not may_pass:
+        return client_failure(f"no credentials: {error}")
+    return replace(_unreached("connection_error", error), may_be_billed=False)
 
 
 def classify_reply(status: int, body: Any, headers: Mapping[str, str], fallback: str = "") -> Failure:
@@ -111,7 +115,12 @@ def classify_streamed(body: Mapping[str, Any]) -> Failure:
     return classify_reply(_STATUS_OF_STREAMED.get(kind, 500), body, {})
 
 
-CUT_STREAM = Failure(disposition="retry", error_type="cut_stream", message="the stream ended without message_stop")
+CUT_STREAM = Failure(
+    disposition="retry",
+    error_type="cut_stream",
+    message="the stream ended without message_stop",
+    may_be_billed=True,
+)
 
 
 def _disposition(status: int, code: object, message: str) -> Disposition:
@@ -133,4 +142,10 @@ def _retry_after(headers: Mapping[str, str]) -> float:
 def _unreached(error_type: str, error: BaseException) -> Failure:
     cause = error.__cause__ or error
     message = str(cause) or type(cause).__name__
-    return Failure(disposition="retry", error_type=error_type, message=message, unreachable=True)
+    return Failure(
+        disposition="retry",
+        error_type=error_type,
+        message=message,
+        unreachable=True,
+        may_be_billed=not isinstance(cause, _NEVER_SENT),
+    )

@@ -63,6 +63,7 @@ class Failure:
     retry_after_s: float | None = None  # seconds; set when the server limited us
     limited: bool = False  # a 429: ours to avoid, and no strike against the sample
     unreachable: bool = False  # no reply of any kind came
+    may_be_billed: bool = False  # it was sent, and nothing said what became of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

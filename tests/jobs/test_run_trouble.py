@@ -58,6 +58,9 @@ def test_a_storm_passes_and_one_bad_problem_fails_alone(tmp_path: Path) -> None:
     rows = one_row(archive, "SELECT count(*) AS n, count(*) FILTER (status = 'retry') AS retries FROM attempts")
     assert rows == {"n": asked, "retries": 40} and asked == 70
     assert state.retries == 40
+    held = "SELECT DISTINCT coalesce(http_status, 200) = 200 AS unseen, reserved_usd > 0 AS held FROM attempts"
+    told = archive.sql(f"{held} WHERE status = 'retry' ORDER BY ALL").to_pylist()
+    assert [tuple(row.values()) for row in told] == [(False, None), (True, True)], "what may have been billed is held"
     bad = one_row(archive, "SELECT any_value(error_message) AS why FROM traces WHERE outcome = 'failed'")
     assert bad == {"why": "this prompt is not allowed"}
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polythink.errors import JobBusyError, LeaseLostError
+from polythink.errors import ArchiveError, JobBusyError, LeaseLostError
 from polythink.storage import lease as leases
 from polythink.storage.archive import Archive
 from polythink.storage.lease import TIMEOUT_S, Lease, LeaseRecord, Watcher
@@ -71,6 +71,20 @@ def test_a_dead_owner_of_this_machine_is_replaced_at_once(archive: Archive) -> N
     assert subprocess.run([sys.executable, "-c", hold, archive.root], cwd=ROOT, check=False).returncode == -9
     with archive.lock("j1") as lease:
         assert (lease.epoch, lease.is_takeover) == (2, True)
+
+
+def test_a_takeover_that_fails_is_one_for_the_next_owner_too(tmp_path: Path) -> None:
+    archive = Archive(tmp_path)
+    hold = "import os, sys; from polythink.storage.archive import Archive\n"
+    hold += "with Archive(sys.argv[1]).lock('j1'): os.kill(os.getpid(), 9)"
+    assert subprocess.run([sys.executable, "-c", hold, archive.root], cwd=ROOT, check=False).returncode == -9
+    in_the_way = tmp_path / "jobs" / "j1" / "journal"
+    in_the_way.write_text("no folder")
+    with pytest.raises(ArchiveError), archive.lock("j1"):
+        pytest.fail("the former owner was not shut out")
+    in_the_way.unlink()
+    with archive.lock("j1", force=True) as lease:
+        assert lease.is_takeover
 
 
 def test_a_process_id_that_is_anothers_by_now_is_no_owner() -> None:

@@ -110,6 +110,7 @@ def test_what_the_server_says_decides_what_follows(
     assert result.attempt.http_status == status
     assert result.attempt.status == ("failed" if disposition == "give_up" else "retry")
     assert not result.failure.limited and not result.failure.unreachable
+    assert result.failure.may_be_billed == (error_type in ("malformed_stream", "cut_stream")), "no error was told"
 
 
 @pytest.mark.parametrize("code", [None, "ramp_limit_exceeded"])
@@ -150,7 +151,7 @@ def test_a_whole_message_makes_a_complete_attempt_that_names_its_sample() -> Non
 def test_a_stream_that_ends_early_in_any_way_leaves_its_sample_owed(ending: Any, kept: int) -> None:
     result, _ = asked(WHOLE.first(kept, ending))
     assert result.failure is not None and result.failure.disposition == "retry"
-    assert result.attempt.status == "retry"
+    assert result.attempt.status == "retry" and result.failure.may_be_billed
     assert result.attempt.error_type == ("cut_stream" if ending == "whole" else "connection_error")
     assert not (result.failure.unreachable and result.attempt.http_status), "a reply came"
 
@@ -191,6 +192,7 @@ def test_a_server_that_is_not_there_is_unreachable(base_url: str) -> None:
     result = asyncio.run(ask(base_url))
     assert result.failure is not None
     assert (result.failure.disposition, result.failure.unreachable) == ("retry", True)
+    assert not result.failure.may_be_billed, "it never left"
     assert (result.attempt.error_type, result.attempt.http_status) == ("connection_error", None)
 
 
@@ -259,6 +261,8 @@ def test_transport_errors_of_every_kind_are_classified() -> None:
     for kind in (httpx2.ReadError, httpx2.RemoteProtocolError, httpx2.ConnectError, httpx2.WriteError):
         failure = classify_exception(kind("x", request=request))
         assert failure is not None and failure.error_type == "connection_error"
+        assert failure.may_be_billed == (kind is not httpx2.ConnectError)
     for late in (httpx2.ReadTimeout, httpx2.ConnectTimeout, httpx2.PoolTimeout):
         failure = classify_exception(late("x", request=request))
         assert failure is not None and failure.error_type == "timeout_error"
+        assert failure.may_be_billed == (late is httpx2.ReadTimeout)
