@@ -86,18 +86,8 @@ def run_job(
     with archive.lock(work.job_id, force=force) as lease, job_grader(archive, work) as grader:
         check_read_alike(archive, work.job_id)
         reader = Reader(work.problems_by_id, work.job.answer.rule(), grader)
-        run = _Run(
-            archive,
-            on_its_lane(archive, work, time.time(), is_pilot=pilot is not None),
-            reader,
-            lease,
-            control,
-            tell,
-            address,
-            patience_s,
-            outage_s,
-            pilot,
-        )
+        sent = on_its_lane(archive, work, time.time(), is_pilot=pilot is not None)
+        run = _Run(archive, sent, reader, lease, control, tell, address, patience_s, outage_s, pilot)
         started = _started(archive, work)
         tell(started)
         try:
