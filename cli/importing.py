@@ -14,10 +14,11 @@ from polythink.cli.console import stdout_console
 from polythink.cli.exits import BAD_USAGE, FAILED_SAMPLES, reported_errors
 from polythink.cli.options import ArchiveOption, JsonOption, open_archive
 from polythink.explorer.data import read_results
+from polythink.explorer.labels import clean
 from polythink.explorer.terminal import summary
 from polythink.jobs.foreign import OURS, Issue
 from polythink.jobs.importing import import_samples as import_into
-from polythink.jobs.selection import select
+from polythink.jobs.selection import notes, select_anew
 from polythink.jobs.workload import recall
 
 _SHOWN = 20  # issues printed
@@ -45,8 +46,10 @@ def import_samples(
     with reported_errors():
         where = open_archive(archive)
         done = import_into(where, job, files, names=mapped, answer=rule)
-        select(where, recall(where, done.job_id), None)
+        selected = select_anew(where, recall(where, done.job_id), prepares=True)
     _tell(done.issues)
+    for note in notes(selected, done.job_id):
+        print(f"polythink: {clean(note)}", file=sys.stderr)
     if as_json:
         lines = [{"file": i.file, "line": i.line, "found": i.found, "taken": i.taken} for i in done.issues]
         counts = {"samples": done.samples, "problems": done.problems, "arms": done.arms}

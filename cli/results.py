@@ -41,7 +41,8 @@ def query(
         typer.Argument(
             metavar="SQL",
             help="DuckDB SQL over jobs, problems, arms, traces, attempts, batches, selections, scores, embeddings, "
-            "curves, comparisons, coverage, stops, adaptive, spend, frontier, calibration.",
+            "curves, comparisons, coverage, stops, adaptive, spend, frontier, calibration, "
+            "calibration_summary.",
         ),
     ],
     archive: ArchiveOption = None,

@@ -18,6 +18,7 @@ from polythink.selectors.explain import (
     explain_truth,
 )
 from polythink.selectors.poll import load_poll
+from polythink.selectors.registry import others_code
 from polythink.selectors.stage import check_names, decide, truth_curves
 from polythink.storage.archive import Archive
 
@@ -43,11 +44,14 @@ def explain_job(
     for config in asked:
         try:
             found = decide(archive, work.job_id, poll, config, work.job.seed)
+            with others_code(config):
+                counts = explain_selector(poll, found)
+                lines = () if problem_id is None else explain_problem(poll, found, problem_id)
         except ValueError as error:  # as `select` takes it: this one selects nothing
             failed[config.row_name] = str(error)
             continue
-        arms += explain_selector(poll, found)
-        ballots += () if problem_id is None else explain_problem(poll, found, problem_id)
+        arms += counts
+        ballots += lines
     judge = work.job.answer.equivalence_judge
     return Explanation(
         job_id=work.job_id,

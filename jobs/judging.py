@@ -16,7 +16,7 @@ from polythink.records import Problem
 from polythink.selectors.classes import answer_classes
 from polythink.selectors.judging import Ask, Asking, judging_job_id
 from polythink.selectors.poll import job_ballots
-from polythink.selectors.registry import SelectorConfig
+from polythink.selectors.registry import SelectorConfig, others_code
 from polythink.selectors.samples import load_samples
 from polythink.selectors.verdicts import judged
 from polythink.selectors.votes import Ballot
@@ -27,12 +27,14 @@ _TEXTS = """
     FROM traces JOIN needed USING (problem_id, arm_id, sample_index) WHERE job_id = ?
 """
 _Key = tuple[str, str, int]  # problem, arm, sample_index
+_Wanted = tuple[str, str, str, Ask]  # problem of the derived job, problem, arm
 
 
 def judging_rounds(archive: Archive, work: Workload, config: SelectorConfig) -> Iterator[Workload]:
     """The derived job as it must be run next, until nothing more is asked. Run each to its end before the next.
 
-    Each round's job holds all earlier prompts too; those that have been answered are not sent again.
+    Each round's job holds all earlier prompts too; those that have been answered are not sent again. Raises
+    ForeignSelectorError if the judge of another package goes wrong.
     """
     samples = load_samples(archive, work.job_id)
     classes = answer_classes(archive, work.job_id, samples, work.job.answer.equivalence_rule())
@@ -43,11 +45,12 @@ def judging_rounds(archive: Archive, work: Workload, config: SelectorConfig) -> 
 
 def _wanted(
     archive: Archive, work: Workload, config: SelectorConfig, named: Sequence[tuple[str, Ballot]]
-) -> Iterator[tuple[str, str, Ask]]:
-    """(problem, arm, ask) of everything that is asked now."""
+) -> Iterator[_Wanted]:
+    """(problem of the derived job, problem, arm, ask) of everything that is asked now."""
     standings = judged(archive, work.job_id, config, named)
     for (arm_id, ballot), found in zip(named, standings, strict=True):
-        yield from ((ballot.problem_id, arm_id, ask) for ask in found.wanted)
+        named_by = found.contest.contest_id
+        yield from ((f"{named_by}|{key}", ballot.problem_id, arm_id, ask) for key, ask in found.wanted.items())
 
 
 def grown(archive: Archive, work: Workload, config: Asking, prompts: Iterable[tuple[str, str]]) -> Workload:
@@ -76,18 +79,21 @@ def _left(archive: Archive, work: Workload, job_id: str) -> Cap | None:
 
 
 def _prompts(
-    archive: Archive, work: Workload, config: SelectorConfig, wanted: Sequence[tuple[str, str, Ask]]
+    archive: Archive, work: Workload, config: SelectorConfig, wanted: Sequence[_Wanted]
 ) -> Iterator[tuple[str, str]]:
     """The derived job's problem id and prompt of each ask."""
     assert config.kind.judge is not None
     judge = config.kind.judge(config.settings)
     problems, arms = work.problems_by_id, work.arms_by_id
-    needed = {(problem_id, arm_id, index) for problem_id, arm_id, ask in wanted for index in ask.shown}
+    needed = {(problem_id, arm_id, index) for _, problem_id, arm_id, ask in wanted for index in ask.shown}
     texts = _texts(archive, work.job_id, sorted(needed))
-    for problem_id, arm_id, ask in wanted:
+    for derived_id, problem_id, arm_id, ask in wanted:
         problem, arm = problems[problem_id], arms[arm_id]
         shown = {index: texts[problem_id, arm_id, index] for index in ask.shown}
-        yield f"{arm_id}|{problem_id}|{ask.ask_id}", judge.prompt(ask, question(arm, problem), shown)
+        asked = question(arm, problem)
+        with others_code(config):
+            prompt = judge.prompt(ask, asked, shown)
+        yield derived_id, prompt
 
 
 def _texts(archive: Archive, job_id: str, needed: Sequence[_Key]) -> dict[_Key, str]:

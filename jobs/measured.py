@@ -67,15 +67,16 @@ class Prediction:
 def measure(archive: Archive, work: Workload) -> list[ArmForecast]:
     """The forecast of every arm that was measured anywhere in the archive, in the job's order.
 
-    Evidence are the job's own samples; without any, those of the job that has most of an arm that asks the same, a real
-    one before one that was simulated.
+    Evidence are the job's own samples; where they are none or too few, those of the job that has most of an arm that
+    asks the same, a real one before one that was simulated.
     """
     kept = archive.sql(_ARMS, [work.job_id]).to_pylist()
     owed, requests = _owed(archive, work), Requests(work)
     found = []
     for arm in work.arms:
-        source = next(((row["job_id"], row["arm_id"]) for row in kept if _asks_the_same(arm, row)), None)
-        if source is not None and (forecast := _measure(archive, work, arm, source, owed[arm.arm_id], requests)):
+        sources = [(row["job_id"], row["arm_id"]) for row in kept if _asks_the_same(arm, row)]
+        tried = (_measure(archive, work, arm, source, owed[arm.arm_id], requests) for source in sources)
+        if (forecast := next(filter(None, tried), None)) is not None:
             found.append(forecast)
     return found
 

@@ -9,9 +9,7 @@ from typing import Any
 from jinja2 import StrictUndefined, Template, TemplateError, TemplateRuntimeError, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from polythink.records import Arm, Problem
-
-_QUESTIONS = ("question", "problem", "prompt")  # fields of an imported problem
+from polythink.records import QUESTIONS, Arm, Problem
 
 
 def render(arm: Arm, problem: Problem) -> tuple[str | None, str]:
@@ -30,11 +28,11 @@ def question(arm: Arm, problem: Problem) -> str:
     """
     if arm.template:
         return render(arm, problem)[1]
-    for name in _QUESTIONS:
+    for name in QUESTIONS:
         if problem.fields.get(name):
             return str(problem.fields[name])
     raise ValueError(
-        f"what problem {problem.problem_id!r} asks is not known: its row has none of {', '.join(_QUESTIONS)}; "
+        f"what problem {problem.problem_id!r} asks is not known: its row has none of {', '.join(QUESTIONS)}; "
         "import it again with `--map question=THEIRS`"
     )
 

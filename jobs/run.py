@@ -43,7 +43,7 @@ from polythink.jobs.standing import Standing, kept_answers, standing, with_spare
 from polythink.jobs.waves import Waves
 from polythink.jobs.workload import Workload
 from polythink.records import SampleKey
-from polythink.selectors.registry import SelectorConfig, parse_selector
+from polythink.selectors.registry import ForeignSelectorError, SelectorConfig, parse_selector
 from polythink.storage import landing
 from polythink.storage.archive import Archive
 from polythink.storage.lease import Lease
@@ -121,21 +121,26 @@ def run_judges(
 
     First which answers are the same, where a judge decides that, then what the judges among the selectors ask. `watch`
     hears of the derived jobs. Returns the state of the one that could not be finished, whose reason says why; None if
-    all was heard. Raises as `run_job` does.
+    all was heard. A judge of another package that goes wrong could not be either, and the others are asked all the
+    same. Raises as `run_job` does.
     """
     conversations = [(c.row_name, judging_rounds(archive, work, c)) for c in selectors if c.kind.judge is not None]
     if (judge := work.job.answer.equivalence_judge) is not None:
         conversations.insert(0, (judge.row_name, sameness_rounds(archive, work, judge)))
     run = partial(run_job, watch=watch, control=control, address=address, patience_s=patience_s, outage_s=outage_s)
+    broken: JobState | None = None
     with ExitStack() as session:
         for name, rounds in conversations:
-            for derived in rounds:
-                if on_its_lane(archive, derived, time.time()).job.lane == "live":  # one Ray for all rounds
-                    session.enter_context(cluster(address, workers=_asked_workers(derived.job)))
-                state = run(archive, derived)
-                if state.status != "done":
-                    return replace(state, reason=f"judging for {name}: {state.reason}")
-    return None
+            try:
+                for derived in rounds:
+                    if on_its_lane(archive, derived, time.time()).job.lane == "live":  # one Ray for all rounds
+                        session.enter_context(cluster(address, workers=_asked_workers(derived.job)))
+                    state = run(archive, derived)
+                    if state.status != "done":
+                        return replace(state, reason=f"judging for {name}: {state.reason}")
+            except ForeignSelectorError as error:
+                broken = replace(_state(archive, work), status="stopped", reason=f"judging for {name}: {error}")
+    return broken
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,9 +291,7 @@ def _asked_workers(job: Job) -> int | None:
 
 
 def _started(archive: Archive, work: Workload) -> JobState:
-    state = archive.state(work.job_id)
-    if state is None:
-        raise PolythinkError(f"job {work.job_id} has no state; was it stored?")
+    state = _state(archive, work)
     # A run that no submission started must not be looked for where an earlier one was.
     is_submitted = state.submission_id is not None and os.environ.get(SUBMISSION_VARIABLE) == state.submission_id
     now = time.time()
@@ -304,6 +307,13 @@ def _started(archive: Archive, work: Workload) -> JobState:
         submission_id=state.submission_id if is_submitted else None,
         warnings=(),
     )
+
+
+def _state(archive: Archive, work: Workload) -> JobState:
+    state = archive.state(work.job_id)
+    if state is None:
+        raise PolythinkError(f"job {work.job_id} has no state; was it stored?")
+    return state
 
 
 def _broken_off(archive: Archive, started: JobState, status: Status, reason: str) -> JobState:

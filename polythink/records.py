@@ -14,6 +14,8 @@ ReasoningKind = Literal["none", "adaptive", "budget_tokens", "effort"]
 Extraction = Literal["boxed", "last_number", "regex", "choice", "json", "code", "verbatim"]
 Equivalence = Literal["string", "number", "math", "lines"]
 
+QUESTIONS = ("question", "problem", "prompt")  # fields by which an imported problem asks, the first that says something
+
 _UNSAFE = re.compile(r"[^a-zA-Z0-9]+")
 
 

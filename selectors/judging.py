@@ -21,7 +21,7 @@ Replies = Mapping[str, Sequence[str | None]]  # by ask_id, the verdict of each v
 class Ask:
     """One prompt that a judge wants answered."""
 
-    ask_id: str  # unique within its contest, the same in every process
+    ask_id: str  # unique within its contest, the same in every process; without `|`
     shown: tuple[int, ...]  # sample_index of the candidates, in the order in which they are shown
 
 
@@ -80,7 +80,12 @@ def contest_of(ballot: Ballot, arm_id: str, per: str) -> Contest:
             continue
         seen.add(vote.canonical_answer or "")
         candidates.append(vote.sample_index)
-    return Contest(contest_id=f"{arm_id}|{ballot.problem_id}", candidates=tuple(sorted(candidates)))
+    return Contest(contest_id=contest_id(arm_id, ballot.problem_id), candidates=tuple(sorted(candidates)))
+
+
+def contest_id(arm_id: str, problem_id: str) -> str:
+    """Names the contest of a problem in an arm; before the id of an ask, it is a problem's of the derived job."""
+    return f"{arm_id}|{problem_id}"
 
 
 def spread(ballot: Ballot, scores: Mapping[int, float], per: str) -> dict[int, float]:

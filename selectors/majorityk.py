@@ -21,6 +21,7 @@ import numpy as np
 
 from polythink.selectors.expectation import Expectation
 from polythink.selectors.panel import Ints, Panel, Reals
+from polythink.selectors.subsets import drawn_error
 
 MAX_EXACT_WORK = 100_000_000  # multiply-adds per problem; above it, subsets are drawn instead
 MAX_EXACT_SAMPLES = 900  # beyond it 2^-N leaves the range of floating point
@@ -166,4 +167,4 @@ def _drawn(samples: int, votes: _Counts, right: _Counts, ks: list[int], seed: in
             tally = rng.multivariate_hypergeometric(pools, k, size=_BLOCK)[:, :-1]
             leading = (tally == tally.max(axis=1, keepdims=True)) & (tally > 0)
             row[block : block + _BLOCK] = leading @ shares / np.maximum(leading.sum(axis=1), 1)
-    return results.mean(axis=1), results.std(axis=1, ddof=1) / np.sqrt(DRAWS)
+    return results.mean(axis=1), np.array([drawn_error(row) for row in results])

@@ -1,18 +1,21 @@
 """Selectors by name, with the options each takes. A new selector is a module of its own and one entry here.
 
 A package of somebody else's adds selectors by entry points of the group `polythink.selectors`: each names a
-`SelectorKind`, and is found by the entry point's name.
+`SelectorKind`, and is found by the entry point's name. It is loaded when it is first asked for: a package that is
+broken breaks what asks for its selectors, and nothing else.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal
 
+from polythink.errors import PolythinkError
 from polythink.selectors import options as option
 from polythink.selectors.bestofk import best_curve
 from polythink.selectors.curves import CurveFunction
@@ -56,7 +59,7 @@ class SelectorConfig:
 
     @property
     def kind(self) -> SelectorKind:
-        return kinds()[self.name]
+        return kind_of(self.name)
 
     @property
     def settings(self) -> Options:
@@ -217,10 +220,57 @@ SELECTORS: Mapping[str, SelectorKind] = {
 
 
 @cache
-def kinds() -> Mapping[str, SelectorKind]:
-    """Every kind by name: ours, and those that installed packages add under other names."""
-    found = {entry.name: entry for entry in entry_points(group=GROUP)}
-    return {**{name: entry.load() for name, entry in found.items() if name not in SELECTORS}, **SELECTORS}
+def _others() -> Mapping[str, EntryPoint]:
+    """What installed packages add under names that are not ours, not loaded yet."""
+    return {entry.name: entry for entry in entry_points(group=GROUP) if entry.name not in SELECTORS}
+
+
+def _names() -> list[str]:
+    return [*_others(), *SELECTORS]
+
+
+@cache
+def kind_of(name: str) -> SelectorKind:
+    """The kind of that name, one of ours or of an installed package. Raises ValueError that names the fix."""
+    if name in SELECTORS:
+        return SELECTORS[name]
+    if (entry := _others().get(name)) is None:
+        raise ValueError(f"unknown selector {name!r}; {hint(name, _names())}")
+    package = entry.dist.name if entry.dist else "unknown"
+    fix = f"mend, update or uninstall the package {package}, or leave {name} out"
+    try:
+        found = entry.load()
+    except Exception as error:
+        raise ValueError(f"{name}: {entry.value} cannot be loaded: {_said(error)}; {fix}") from error
+    if not isinstance(found, SelectorKind):
+        raise ValueError(f"{name}: {entry.value} is of type {type(found).__name__}, wanted a SelectorKind; {fix}")
+    if found.judge is not None and (missing := _ASKED.keys() - found.options):
+        raise ValueError(f"{name}: {entry.value} judges without the options {', '.join(sorted(missing))}; {fix}")
+    return found
+
+
+class ForeignSelectorError(ValueError):
+    """A selector of another package went wrong."""
+
+
+@contextmanager
+def others_code(config: SelectorConfig, where: str = "") -> Iterator[None]:
+    """Whatever goes wrong in a selector of another package, as a ForeignSelectorError; in ours it stays what it is.
+
+    What is raised on purpose is no fault of the selector: the archive that cannot be read, for instance.
+    """
+    try:
+        yield
+    except (ForeignSelectorError, PolythinkError):
+        raise
+    except Exception as error:
+        if config.name in SELECTORS:
+            raise
+        raise ForeignSelectorError(str(error) if type(error) is ValueError else f"{where}{_said(error)}") from error
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def parse_selector(value: object) -> SelectorConfig:
@@ -237,20 +287,24 @@ def parse_selector(value: object) -> SelectorConfig:
         name, given = next(iter(value.items()))
     else:
         raise ValueError(f"found {value!r}; wanted a selector's name, or one name with its options")
-    if not isinstance(name, str) or name not in kinds():
-        raise ValueError(f"unknown selector {name!r}; {hint(str(name), kinds())}")
+    if not isinstance(name, str):
+        raise ValueError(f"unknown selector {name!r}; {hint(str(name), _names())}")
+    kind = kind_of(name)
     if not isinstance(given, Mapping | None):
         raise ValueError(f"{name}: found {given!r}; wanted its options, as in {{majority: {{ties: seeded}}}}")
     rest = {k: v for k, v in (given or {}).items() if k != "as"}
-    options = option.checked(name, kinds()[name].options, rest)
+    options = option.checked(name, kind.options, rest)
     config = SelectorConfig(name=name, options=options, label=_label(name, (given or {}).get("as")))
-    config.kind.check(config.settings)
+    with others_code(config, f"{name}: "):
+        kind.check(config.settings)
+        for source in (kind.function, kind.expression):
+            source(config.settings)  # here and not when samples are paid
     return config
 
 
 def _label(name: str, label: object) -> str:
     if label is None or label == name:
         return ""
-    if not isinstance(label, str) or not _LABEL.fullmatch(label) or label in (PASS, ALL) or label in kinds():
+    if not isinstance(label, str) or not _LABEL.fullmatch(label) or label in (PASS, ALL) or label in _names():
         raise ValueError(f"{name}.as: found {label!r}; wanted a name of lower-case letters, digits, - and _, not taken")
     return label

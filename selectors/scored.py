@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from polythink.selectors.votes import Ballot, Rule, Verdict, Vote, count_votes, verdict_for, why_withheld
 
-_EQUAL = 1e-9  # relative; sums of the same weights in another order differ by rounding
+EQUAL = 1e-9  # relative; sums of the same weights in another order differ by rounding
 BEST_RULE = Rule(counts="scores", wins="the highest score", ties="the lowest index")
 WEIGHTED_RULE = Rule(counts="weights", wins="the largest sum of weights", ties="the class of the lowest index")
 
@@ -45,7 +45,7 @@ class Weighted:
             form, weight = vote.canonical_answer or "", (vote.score or 0.0) / largest
             weights[form] = weights.get(form, 0.0) + weight
         tally, most = count_votes(counted), max(weights.values(), default=0.0)
-        leaders = [form for form, weight in weights.items() if weight >= most * (1 - _EQUAL)]
+        leaders = [form for form, weight in weights.items() if weight >= most * (1 - EQUAL)]
         verdict = verdict_for(counted, leaders[0] if leaders else None, tally, tied=len(leaders) > 1)
         return replace(verdict, confidence=weights[leaders[0]] / sum(weights.values()) if leaders else None)
 

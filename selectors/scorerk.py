@@ -13,7 +13,6 @@ from polythink.selectors.panel import ABSTAINS, Flags, Ints, Logits, Panel, Real
 from polythink.selectors.passk import share_without
 from polythink.selectors.subsets import DRAWS, draws_for, over_subsets
 
-MAX_EXACT_CELLS = 500_000  # k-subsets times samples of a problem; above it, subsets are drawn instead
 _EQUAL = 1e-9  # of log-odds, and relative of sums of probabilities: they differ by rounding
 
 
@@ -21,7 +20,7 @@ def scorer_curve(panel: Panel, ks: list[int], *, is_weighted: bool, seed: int = 
     """Expected correctness of the likeliest of k samples, or of the class with the largest sum of probabilities.
 
     Ties are shared. Exact for k = 1, for all samples, where no vote or every vote of a problem is right, and where it
-    has few enough k-subsets (MAX_EXACT_CELLS); else the mean over drawn subsets, with its standard error. Raises
+    has few enough k-subsets (`over_subsets`); else the mean over drawn subsets, with its standard error. Raises
     ValueError for a panel without `logits`.
     """
     if panel.logits is None:
@@ -66,11 +65,9 @@ def scorer_at(
         return 1.0 - without[0], np.zeros(len(ks))
     ballot = _Ballot(label, logits, hit, np.flatnonzero(votes))
     choose = ballot.weighted if is_weighted else ballot.best
-    cells = MAX_EXACT_CELLS
     sampled = [k for k in ks if k > 1]
-    means, errors = over_subsets(
-        len(label), sampled, choose, most_cells=cells, seed=seed, votes=ballot.content(is_weighted), draws=draws
-    )
+    content = ballot.content(is_weighted)
+    means, errors = over_subsets(len(label), sampled, choose, seed=seed, votes=content, draws=draws)
     if len(sampled) < len(ks):  # one sample is chosen if it has a vote
         means, errors = np.concatenate(([hit[votes].sum() / len(label)], means)), np.concatenate(([0.0], errors))
     return means, errors

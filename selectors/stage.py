@@ -21,7 +21,7 @@ from polythink.selectors.majorityk import majority_curve
 from polythink.selectors.panel import Panel
 from polythink.selectors.passk import all_curve, pass_curve
 from polythink.selectors.poll import Poll, arm_panels, load_poll
-from polythink.selectors.registry import ALL, PASS, SelectorConfig
+from polythink.selectors.registry import ALL, PASS, SelectorConfig, others_code
 from polythink.selectors.sameness import EquivalenceJudge
 from polythink.selectors.scorer_model import model_file
 from polythink.selectors.scoring import Scored, marked, score, score_rows
@@ -35,7 +35,7 @@ from polythink.selectors.stage_rows import (
     replace_if_any,
     selection_rows,
 )
-from polythink.selectors.stopped import adaptive_points
+from polythink.selectors.stopped import AdaptivePoint, adaptive_points
 from polythink.selectors.stopping import StoppingRule
 from polythink.selectors.votes import Ballot, Verdict
 from polythink.storage.archive import Archive
@@ -70,6 +70,16 @@ class Decided:
     curves: dict[str, list[CurvePoint]]  # likewise
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rows:
+    """What is written of one selector's decisions."""
+
+    selections: pa.Table
+    adaptive: Sequence[AdaptivePoint]
+    comparisons: pa.Table  # empty where it has no curve
+    curves: pa.Table  # likewise
+
+
 def select_job(
     archive: Archive,
     job_id: str,
@@ -87,26 +97,33 @@ def select_job(
     The same traces, selectors, equivalence and seed give the same rows. Raises ValueError if a selector is named
     twice: its rows would be told apart by nothing. A ballot whose judging has not all been heard gets no row, and its
     problem no part in the curve. A selector whose scores cannot be had, for its expression fails or there is too little
-    to learn from, gets no rows at all and is named in `failed`; the others get theirs.
+    to learn from, gets no rows at all and is named in `failed`, as is one of another package in which anything goes
+    wrong; the others get theirs.
     """
     check_names(selectors)
     poll = load_poll(archive, job_id, equivalence, stop)
     replace_if_any(archive, STOPS, job_id, EVERY, poll.stops)
-    _replace(archive, COMPARISONS, job_id, PASS, comparison_rows(PASS, poll, poll.panels, None, pass_curve, seed))
+    compared = comparison_rows(PASS, poll, poll.panels, None, pass_curve, seed)
+    _replace(archive, COMPARISONS, job_id, PASS, _table(COMPARISONS, compared))
     selections, points, failed = 0, 0, {}
     for name, curves in truth_curves(poll, seed).items():
-        points += _replace(archive, CURVES, job_id, name, curve_rows(name, curves))
+        points += _replace(archive, CURVES, job_id, name, _table(CURVES, curve_rows(name, curves)))
     vote = _remembered(partial(majority_curve, seed=seed))
     archive.replace_part(COVERAGE, job_id, EVERY, coverage_table(poll, vote))
     for config in sorted(selectors, key=_looks_at_others):
         try:
             found = decide(archive, job_id, poll, config, seed, vote)
+            made = _made(poll, found, seed)
         except ValueError as error:
             failed[config.row_name] = str(error)
             _write_nothing(archive, job_id, config)
             continue
-        selections += _write_selections(archive, job_id, poll, found, seed)
-        points += _write_curves(archive, job_id, poll, found, seed)
+        _write_scores(archive, job_id, poll, found)
+        selections += _replace(archive, SELECTIONS, job_id, config.row_name, made.selections)
+        replace_if_any(archive, ADAPTIVE, job_id, config.row_name, made.adaptive)
+        if found.function is not None:
+            _replace(archive, COMPARISONS, job_id, config.row_name, made.comparisons)
+            points += _replace(archive, CURVES, job_id, config.row_name, made.curves)
     return Selected(
         samples=len(poll.samples),
         selections=selections,
@@ -133,8 +150,16 @@ def decide(
 ) -> Decided:
     """What a selector picks in every ballot it can decide, and its curve. Nothing is written.
 
-    `vote` is the curve of majority, where it is known already. Raises ValueError where its scores cannot be had.
+    `vote` is the curve of majority, where it is known already. Raises ValueError where its scores cannot be had, and
+    for whatever goes wrong in a selector of another package.
     """
+    with others_code(config):
+        return _decide(archive, job_id, poll, config, seed, vote)
+
+
+def _decide(
+    archive: Archive, job_id: str, poll: Poll, config: SelectorConfig, seed: int, vote: CurveFunction | None
+) -> Decided:
     scored = score(archive, job_id, config, poll.samples, poll.ballots, seed)
     selector = config.kind.make(config.settings, seed)
     function = vote if vote is not None and config.name == "majority" else config.kind.curve(config.settings, seed)
@@ -171,26 +196,29 @@ def _looks_at_others(config: SelectorConfig) -> bool:
     return bool(config.settings.get("scores"))
 
 
-def _write_selections(archive: Archive, job_id: str, poll: Poll, found: Decided, seed: int) -> int:
-    """What it picks, the scores that it goes by, and the model that gave them."""
+def _made(poll: Poll, found: Decided, seed: int) -> _Rows:
+    """All rows of a selector, before any is written. Raises ValueError as `decide` does."""
     name, scored = found.config.row_name, found.scored
-    costs = None if scored is None else scored.cost_usd
-    rows = selection_rows(poll, name, [(place, span, verdict) for place, span, _, verdict in found.verdicts], costs)
-    replace_if_any(archive, ADAPTIVE, job_id, name, adaptive_points(name, graded(poll, rows), poll.stops, seed))
+    costs, decided = (None, None) if scored is None else (scored.cost_usd, scored.decided)
+    verdicts = [(place, span, verdict) for place, span, _, verdict in found.verdicts]
+    with others_code(found.config):
+        rows = selection_rows(poll, name, verdicts, costs)
+        compared = found.function and comparison_rows(name, poll, found.panels, decided, found.function, seed)
+        return _Rows(
+            selections=_table(SELECTIONS, rows),
+            adaptive=adaptive_points(name, graded(poll, rows), poll.stops, seed),
+            comparisons=_table(COMPARISONS, compared or []),
+            curves=_table(CURVES, curve_rows(name, found.curves)),
+        )
+
+
+def _write_scores(archive: Archive, job_id: str, poll: Poll, found: Decided) -> None:
+    """The scores that it goes by, and the model that gave them."""
+    name, scored = found.config.row_name, found.scored
     if scored is not None:
         archive.replace_part(SCORES, job_id, name, score_rows(name, poll.samples, scored))
         if scored.model is not None:
             archive.write_text(job_id, model_file(name), scored.model)
-    return _replace(archive, SELECTIONS, job_id, name, rows)
-
-
-def _write_curves(archive: Archive, job_id: str, poll: Poll, found: Decided, seed: int) -> int:
-    if found.function is None:
-        return 0
-    name, decided = found.config.row_name, None if found.scored is None else found.scored.decided
-    compared = comparison_rows(name, poll, found.panels, decided, found.function, seed)
-    _replace(archive, COMPARISONS, job_id, name, compared)
-    return _replace(archive, CURVES, job_id, name, curve_rows(name, found.curves))
 
 
 def _write_nothing(archive: Archive, job_id: str, config: SelectorConfig) -> None:
@@ -202,6 +230,10 @@ def _write_nothing(archive: Archive, job_id: str, config: SelectorConfig) -> Non
         archive.replace_part(table, job_id, config.row_name, rows.cast(table.arrow))
 
 
-def _replace(archive: Archive, table: Table, job_id: str, part: str, rows: Sequence[Mapping[str, object]]) -> int:
-    archive.replace_part(table, job_id, part, pa.Table.from_pylist(list(rows), schema=table.arrow))
+def _replace(archive: Archive, table: Table, job_id: str, part: str, rows: pa.Table) -> int:
+    archive.replace_part(table, job_id, part, rows)
     return len(rows)
+
+
+def _table(table: Table, rows: Sequence[Mapping[str, object]]) -> pa.Table:
+    return pa.Table.from_pylist(list(rows), schema=table.arrow)

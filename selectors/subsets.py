@@ -12,6 +12,7 @@ import numpy as np
 
 from polythink.selectors.panel import Ints, Reals
 
+MAX_EXACT_CELLS = 500_000  # k-subsets times samples of a problem; above it, subsets are drawn instead
 DRAWS = 2_000  # subsets drawn per problem and k: standard error at most 0.0112, less by the root of P on the curve
 MOST_DRAWS = 200_000  # for all problems of a panel: standard error of the curve at most 0.0012
 LEAST_DRAWS = 200  # per problem all the same: standard error at most 0.0354
@@ -31,30 +32,43 @@ def over_subsets(
     ks: Sequence[int],
     correctness: Callable[[Reals], Reals],
     *,
-    most_cells: int,
     seed: int,
     votes: bytes,
     draws: int = DRAWS,
 ) -> tuple[Reals, Reals]:
     """The mean of `correctness` over the k-subsets of N samples, and its standard error, [K] each.
 
+    All subsets are gone through where they times N are at most MAX_EXACT_CELLS; else some are drawn.
+
     Args:
         samples: N.
         ks: ascending, at most N.
         correctness: of D subsets given as [D, N] of ones and zeros, [D].
-        most_cells: all subsets are gone through where they times N are no more; else some are drawn.
         seed: of the draw.
         votes: what the samples are, in an order that their places do not decide; the draw depends on it.
         draws: how many are drawn.
     """
-    drawn = [k for k in ks if comb(samples, k) * samples > most_cells]
+    drawn = [k for k in ks if k < samples and comb(samples, k) * samples > MAX_EXACT_CELLS]
     ranks = _ranks(samples, seed, votes, draws) if drawn else np.empty((0, 0))
     means, errors = [], []
     for k in ks:
         results = correctness((ranks < k).astype(np.float64) if k in drawn else _every(samples, k))
         means.append(results.mean())
-        errors.append(results.std(ddof=1) / np.sqrt(len(results)) if k in drawn else 0.0)
+        errors.append(drawn_error(results) if k in drawn else 0.0)
     return np.array(means), np.array(errors)
+
+
+def drawn_error(results: Reals) -> float:
+    """The standard error of the mean of drawn results, each 0 to 1, of which there are at least two.
+
+    Never 0, which says of a mean that it was counted: results that all agree are as good as n + 2 of which one is
+    otherwise (Laplace's rule of succession: p (1 - p) / n with p = (n + 1) / (n + 2)).
+
+    >>> round(drawn_error(np.ones(2_000)), 5), round(drawn_error(np.array([0.0, 1.0] * 1_000)), 5)
+    (0.0005, 0.01118)
+    """
+    n = len(results)
+    return float(max(results.std(ddof=1), np.sqrt(n + 1) / (n + 2)) / np.sqrt(n))
 
 
 def _ranks(samples: int, seed: int, votes: bytes, draws: int) -> Ints:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from polythink.selectors.judging import Ask, Asking, Contest, Judge, Ruling, contest_of, judging_job_id, spread
-from polythink.selectors.registry import SelectorConfig
+from polythink.selectors.registry import SelectorConfig, others_code
+from polythink.selectors.shown import shown_digests, shown_id
 from polythink.selectors.votes import Ballot
 from polythink.storage.archive import Archive
 
@@ -24,7 +25,9 @@ _COSTS = """
 class Heard:
     """What the archive holds of a judge's replies, by contest."""
 
-    replies: Mapping[str, Mapping[str, Sequence[str | None]]]  # contest_id -> ask_id -> verdicts; whole asks only
+    replies: Mapping[
+        str, Mapping[str, Sequence[str | None]]
+    ]  # contest_id -> id of the ask -> verdicts; whole asks only
     cost_usd: Mapping[str, float]  # contest_id -> USD, failed attempts included; without a price, left out
 
 
@@ -35,7 +38,7 @@ class Judged:
     contest: Contest
     ruling: Ruling | None
     scores: Mapping[int, float]
-    wanted: tuple[Ask, ...]
+    wanted: Mapping[str, Ask]  # by the id that its replies will be kept by
     cost_usd: float | None
 
 
@@ -62,20 +65,44 @@ def heard(archive: Archive, job_id: str, config: Asking) -> Heard:
 def judged(
     archive: Archive, job_id: str, config: SelectorConfig, ballots: Sequence[tuple[str, Ballot]]
 ) -> Iterator[Judged]:
-    """Where each ballot's judging stands, in order. Ballots come with the arm each belongs to."""
+    """Where each ballot's judging stands, in order. Ballots come with the arm each belongs to.
+
+    Raises ForeignSelectorError if the judge of another package goes wrong.
+    """
     assert config.kind.judge is not None
-    judge, per, said = config.kind.judge(config.settings), config.settings["per"], heard(archive, job_id, config)
+    with others_code(config):
+        judge = config.kind.judge(config.settings)
+    per, said, digests = config.settings["per"], heard(archive, job_id, config), shown_digests(archive, job_id)
     for arm_id, ballot in ballots:
-        yield _judged(judge, per, said, contest_of(ballot, arm_id, per), ballot)
+        contest = contest_of(ballot, arm_id, per)
+        with others_code(config):
+            standing = _judged(judge, per, said, contest, digests.get(contest.contest_id, {}), ballot)
+        yield standing
 
 
-def _judged(judge: Judge, per: str, said: Heard, contest: Contest, ballot: Ballot) -> Judged:
-    found = judge.step(contest, said.replies.get(contest.contest_id, {}))
+def _judged(
+    judge: Judge, per: str, said: Heard, contest: Contest, digests: Mapping[int, str], ballot: Ballot
+) -> Judged:
+    found = _heard_out(judge, contest, said.replies.get(contest.contest_id, {}), digests)
     ruling = found if isinstance(found, Ruling) else None
     return Judged(
         contest=contest,
         ruling=ruling,
         scores=spread(ballot, ruling.scores, per) if ruling else {},
-        wanted=() if isinstance(found, Ruling) else found,
+        wanted={} if isinstance(found, Ruling) else found,
         cost_usd=said.cost_usd.get(contest.contest_id),
     )
+
+
+def _heard_out(
+    judge: Judge, contest: Contest, said: Mapping[str, Sequence[str | None]], digests: Mapping[int, str]
+) -> Ruling | dict[str, Ask]:
+    """The ruling, or what is not in `said`: the judge is told, step by step, of the replies to what it asks."""
+    replies: dict[str, Sequence[str | None]] = {}
+    while not isinstance(found := judge.step(contest, replies), Ruling):
+        asks = {shown_id(ask, digests): ask for ask in found}
+        news = {ask.ask_id: said[key] for key, ask in asks.items() if key in said and ask.ask_id not in replies}
+        if not news:
+            return asks
+        replies |= news
+    return found

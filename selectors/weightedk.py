@@ -13,17 +13,16 @@ import numpy as np
 from polythink.selectors.expectation import Expectation
 from polythink.selectors.majorityk import majority_at
 from polythink.selectors.panel import ABSTAINS, Flags, Ints, Panel, Reals
+from polythink.selectors.scored import EQUAL
 from polythink.selectors.subsets import DRAWS, draws_for, over_subsets
 
-MAX_EXACT_CELLS = 500_000  # k-subsets times samples of a problem; above it, subsets are drawn instead
 _HUGE = 1e290  # weights beyond it might add up to infinity
-_EQUAL = 1e-9  # relative; sums of the same weights in another order differ by rounding
 
 
 def weighted_curve(panel: Panel, ks: list[int], seed: int = 0) -> Expectation:
     """Expected correctness of the vote weighted by `panel.weight` over k samples.
 
-    Exact where a problem has few enough k-subsets (MAX_EXACT_CELLS) or all its votes weigh the same, else the mean
+    Exact where a problem has few enough k-subsets (`over_subsets`) or all its votes weigh the same, else the mean
     over subsets drawn by the seed, as many as `draws_for` says, with its standard error. A vote without weight (0 or
     NaN) elects nothing.
     """
@@ -59,8 +58,7 @@ def weighted_at(
         rights = tuple(sum(right for _, right in group) for group in votes)
         return majority_at(len(label), sizes, rights, ks, seed)
     ballot = _Ballot(votes, len(label))
-    cells, content = MAX_EXACT_CELLS, ballot.content()
-    return over_subsets(len(label), ks, ballot.correctness, most_cells=cells, seed=seed, votes=content, draws=draws)
+    return over_subsets(len(label), ks, ballot.correctness, seed=seed, votes=ballot.content(), draws=draws)
 
 
 _Group = tuple[tuple[float, bool], ...]  # the votes of a class: weight, right
@@ -90,7 +88,7 @@ class _Ballot:
         """[D] of subsets given as [D, N] of ones and zeros."""
         totals = chosen @ self._weights
         most = totals.max(axis=1, keepdims=True)
-        leading = (totals >= most * (1 - _EQUAL)) & (totals > 0)
+        leading = (totals >= most * (1 - EQUAL)) & (totals > 0)
         shares = (chosen @ self._rights) / np.maximum(chosen @ self._members, 1)
         return np.asarray((leading * shares).sum(axis=1) / np.maximum(leading.sum(axis=1), 1))
 

@@ -188,3 +188,31 @@ def test_a_replay_is_drawn_beside_its_table(call: Call, archive: Archive, tmp_pa
     assert "2 families of problems" in (tmp_path / "drawn" / "replay.svg").read_text()
     refused = call(*replayed, "-o", str(tmp_path / "replay.pdf"))
     assert refused.exit_code == 2 and ".svg, .png, .html" in refused.stderr
+
+
+def test_an_import_in_place_of_another_brings_every_selector_up_to_date(
+    call: Call, archive: Archive, tmp_path: Path
+) -> None:
+    where, file = ("--archive", archive.root), tmp_path / "theirs.jsonl"
+    for texts in (("7 7 7", "5"), ("5", "7 7 7")):
+        rows = [{"question_id": "p", "gold": "5", "answer": t[0], "completion": t} for t in texts]
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        brought(call, archive, str(file))
+        if texts[0] == "7 7 7":
+            assert call("select", "theirs", "--with", "longest", *where).exit_code == 0
+    query = "SELECT answer, winner_index FROM selections WHERE selector = 'longest'"
+    assert archive.sql(query).to_pylist() == [{"answer": "7", "winner_index": 1}]
+    assert call("verify", "theirs", *where).exit_code == 0
+
+
+def test_an_import_tells_of_a_selector_that_the_new_samples_do_not_suit(
+    call: Call, archive: Archive, tmp_path: Path
+) -> None:
+    where, file = ("--archive", archive.root), tmp_path / "theirs.jsonl"
+    for score in (0.5, -0.5):
+        file.write_text(json.dumps({"question_id": "p", "gold": "5", "answer": "5", "score": score}) + "\n")
+        result = call("import", str(file), "--job", "theirs", *where)
+        assert result.exit_code == 0
+        assert ("weighted: gives a negative" in result.stderr) == (score < 0)
+        call("select", "theirs", "--with", "weighted: {by: score}", *where)
+    assert archive.sql("SELECT * FROM selections WHERE selector = 'weighted'").num_rows == 0

@@ -90,3 +90,93 @@ def test_without_its_package_a_selector_is_unknown_and_its_options_are_checked_w
     assert wrong.returncode == 2 and "at_most" in wrong.stderr and "at_least" in wrong.stderr
     gone = command(tmp_path, "select", "theirs", "--with", "rarest", *where)
     assert gone.returncode == 2 and "unknown selector 'rarest'" in gone.stderr
+
+
+BROKEN = """
+from polythink.selectors.first import First
+from polythink.selectors.registry import SelectorKind
+
+class Select:
+    def select(self, ballot):
+        return {}["no such answer"]
+
+class Odd:
+    def select(self, ballot):
+        return None
+
+def curve(panel, ks):
+    raise TypeError("no curve today")
+
+def fails(settings, *seed):
+    raise RuntimeError("out of order")
+
+def kind(**changes):
+    fields = {"options": {}, "make": lambda settings, seed: Select(), "curve": lambda settings, seed: None}
+    return SelectorKind(**{**fields, **changes})
+
+SELECTS = kind()
+ODD = kind(make=lambda settings, seed: Odd())
+MAKES = kind(make=fails)
+CURVES = kind(make=lambda settings, seed: First(), curve=lambda settings, seed: curve)
+RULES = kind(function=fails)
+NONE = {"not": "a kind"}
+"""
+ENTRIES = """[polythink.selectors]
+unselectable = broken:SELECTS
+odd = broken:ODD
+unmakeable = broken:MAKES
+uncurved = broken:CURVES
+unruly = broken:RULES
+unkind = broken:NONE
+unloadable = absent_package:KIND
+"""
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    """A folder with a package whose selectors all fail, each in a way of its own."""
+    site = tmp_path / "broken-site"
+    info = site / "broken-1.0.dist-info"
+    info.mkdir(parents=True)
+    (site / "broken.py").write_text(BROKEN)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(ENTRIES)
+    return site
+
+
+def test_a_selector_that_fails_is_named_with_its_error_and_breaks_nothing_else(broken: Path, tmp_path: Path) -> None:
+    (tmp_path / "samples.jsonl").write_text('{"question_id": "q", "gold": "5", "answer": "5"}\n')
+    where = ["--archive", str(tmp_path / "archive")]
+    imported = command(broken, "import", str(tmp_path / "samples.jsonl"), "--job", "theirs", *where)
+    assert imported.returncode == 0, imported.stderr
+    names = ("unselectable", "odd", "unmakeable", "uncurved", "majority")
+    selected = command(broken, "select", "theirs", *(part for name in names for part in ("--with", name)), *where)
+    assert selected.returncode == 2 and "Traceback" not in selected.stderr
+    for told in (
+        "unselectable: KeyError: 'no such answer'",
+        "odd: AttributeError: ",
+        "unmakeable: RuntimeError: out of order",
+        "uncurved: TypeError: no curve today",
+    ):
+        assert told in selected.stderr
+    found = Archive(tmp_path / "archive").sql("SELECT DISTINCT selector FROM selections")["selector"].to_pylist()
+    assert found == ["majority"]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("unloadable", "unloadable: absent_package:KIND cannot be loaded: ModuleNotFoundError: No module named"),
+        ("unkind", "unkind: broken:NONE is of type dict, wanted a SelectorKind"),
+        ("unruly", "unruly: RuntimeError: out of order"),
+    ],
+)
+def test_a_selector_that_is_none_is_refused_with_its_package_and_the_fix(
+    broken: Path, tmp_path: Path, name: str, told: str
+) -> None:
+    (tmp_path / "samples.jsonl").write_text('{"question_id": "q", "gold": "5", "answer": "5"}\n')
+    where = ["--archive", str(tmp_path / "archive")]
+    assert command(broken, "import", str(tmp_path / "samples.jsonl"), "--job", "theirs", *where).returncode == 0
+    refused = command(broken, "select", "theirs", "--with", name, *where)
+    assert refused.returncode == 2 and told in refused.stderr and "Traceback" not in refused.stderr
+    assert name == "unruly" or f"uninstall the package broken, or leave {name} out" in refused.stderr

@@ -92,6 +92,13 @@ def test_exact_majority_agrees_with_drawn_subsets_at_scale(monkeypatch: pytest.M
     assert drawn.tolist() == majority_at(80, votes, right, ks, seed=1)[0].tolist()
 
 
+def test_votes_that_are_drawn_and_all_agree_are_not_said_to_be_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(majorityk, "MAX_EXACT_WORK", 0)
+    drawn, errors = majority_at(80, (75, 5), (75, 0), [40, 80])
+    assert drawn.tolist() == [1.0, 1.0]
+    assert 0 < errors[0] <= 1 / majorityk.DRAWS and errors[1] == 0
+
+
 def test_largest_exact_counts_stay_in_range() -> None:
     values, _ = majority_at(900, (300, 500), (0, 500), [1, 2, 4])
     assert values[0] == pytest.approx(500 / 900, abs=1e-12)

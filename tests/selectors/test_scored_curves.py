@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polythink.selectors import weightedk
+from polythink.selectors import subsets
 from polythink.selectors.bestofk import best_curve
 from polythink.selectors.curves import CurveFunction, curve
 from polythink.selectors.majorityk import majority_curve
 from polythink.selectors.panel import ABSTAINS, Panel, count
-from polythink.selectors.subsets import MOST_DRAWS, draws_for
+from polythink.selectors.subsets import MOST_DRAWS, drawn_error, draws_for
 from polythink.selectors.weightedk import weighted_curve
 
 Row = tuple[int, bool, float, float]  # answer class, right, weight, score
@@ -64,9 +64,9 @@ def test_curves_equal_enumeration_of_all_subsets(problems: list[list[Row]]) -> N
     assert not found.errors.any() and not best.errors.any()
     for p, rows in enumerate(problems):
         for k in ks:
-            subsets = list(combinations(rows, k))
-            voted = mean([weighted_of(subset) for subset in subsets]) if subsets else math.nan
-            picked = mean([best_of(subset) for subset in subsets]) if subsets else math.nan
+            chosen = list(combinations(rows, k))
+            voted = mean([weighted_of(subset) for subset in chosen]) if chosen else math.nan
+            picked = mean([best_of(subset) for subset in chosen]) if chosen else math.nan
             assert found.values[p, k - 1] == pytest.approx(voted, abs=1e-12, nan_ok=True)
             assert best.values[p, k - 1] == pytest.approx(picked, abs=1e-12, nan_ok=True)
 
@@ -88,7 +88,7 @@ def test_drawn_subsets_agree_with_counted_ones_within_their_error(monkeypatch: p
     ]
     ks = [1, 2, 4, 8, 13, 14]
     counted = weighted_curve(panel(rows), ks)
-    monkeypatch.setattr(weightedk, "MAX_EXACT_CELLS", 0)
+    monkeypatch.setattr(subsets, "MAX_EXACT_CELLS", 0)
     drawn = weighted_curve(panel(rows), ks, seed=5)
     assert not counted.errors.any()
     assert (drawn.errors[0, :4] > 0).all()
@@ -97,10 +97,27 @@ def test_drawn_subsets_agree_with_counted_ones_within_their_error(monkeypatch: p
     assert drawn.values.tolist() != weighted_curve(panel(rows), ks, seed=6).values.tolist()
 
 
+def test_draws_that_all_agree_are_not_said_to_be_counted() -> None:
+    """One right sample in 300 that weighs next to nothing: no draw shows the subsets that it wins."""
+    rows: list[Row] = [(0, False, 1.0 + n / 1_000, 0.0) for n in range(299)]
+    rows.append((1, True, 1e-9, 0.0))
+    found = weighted_curve(panel(rows), [150, 300])
+    assert found.values[0, 0] == 0.0 and 0.0 < found.errors[0, 0] <= 1 / 2_000
+    assert found.errors[0, 1] == 0.0, "of all samples there is one subset, and it was counted"
+
+
+@given(st.integers(2, 300), st.floats(0, 1))
+def test_the_error_of_draws_is_that_of_their_spread_wherever_they_differ(draws: int, share: float) -> None:
+    results = np.arange(draws) < share * draws
+    spread = results.std(ddof=1) / math.sqrt(draws)
+    error = drawn_error(results.astype(np.float64))
+    assert error == pytest.approx(spread) if spread else 0 < error < 1 / draws
+
+
 def test_the_error_of_a_curve_holds_where_problems_fell_out_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     rows: list[Row] = [(k % 3, k % 3 == 1, 1.0 + k / 10, 0.0) for k in range(12)]
     others: list[Row] = [(form, right, weight**2, 0.0) for form, right, weight, _ in rows]
-    monkeypatch.setattr(weightedk, "MAX_EXACT_CELLS", 0)
+    monkeypatch.setattr(subsets, "MAX_EXACT_CELLS", 0)
     one, other = (curve(panel(each), weighted_curve)[2].error for each in (rows, others))
     assert one > 0
     alike = curve(panel(*[rows] * 9), weighted_curve)
@@ -117,7 +134,7 @@ def test_many_problems_are_drawn_from_less_and_the_error_says_so(monkeypatch: py
         for forms in rng.integers(0, 3, (400, 10))
     ]
     counted = curve(panel(*problems), weighted_curve)
-    monkeypatch.setattr(weightedk, "MAX_EXACT_CELLS", 0)
+    monkeypatch.setattr(subsets, "MAX_EXACT_CELLS", 0)
     drawn = curve(panel(*problems), weighted_curve)
     assert [draws_for(count) for count in (1, 100, 400, 1_000, 25_000)] == [2_000, 2_000, 500, 200, 200]
     for exactly, found in zip(counted[:-1], drawn[:-1], strict=True):

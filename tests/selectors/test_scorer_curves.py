@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polythink.selectors import scorerk
+from polythink.selectors import subsets
 from polythink.selectors.curves import curve
 from polythink.selectors.panel import ABSTAINS, Logits, Panel, count
 from polythink.selectors.scorerk import scorer_curve
@@ -99,7 +99,7 @@ def test_drawn_subsets_agree_with_counted_ones_within_their_error(
     rows: list[Row] = [(int(form), bool(form == 1), float(own)) for form, own in zip(labels, odds, strict=True)]
     ks, problem = [1, 2, 4, 8, 13, 14], (rows, 2.0, -0.5)
     counted = scorer_curve(panel(problem), ks, is_weighted=is_weighted)
-    monkeypatch.setattr(scorerk, "MAX_EXACT_CELLS", 14)
+    monkeypatch.setattr(subsets, "MAX_EXACT_CELLS", 14)
     drawn = scorer_curve(panel(problem), ks, is_weighted=is_weighted, seed=5)
     again = scorer_curve(panel((rows[::-1], 2.0, -0.5)), ks, is_weighted=is_weighted, seed=5)
     assert not counted.errors.any()
