@@ -30,7 +30,16 @@ from polythink.jobs.crew import News
 from polythink.jobs.pools import pool_name
 from polythink.jobs.requests import Requests
 from polythink.records import SampleKey
-from polythink.workers.batches import LOST, BatchCallError, BatchEndpoint, RemoteBatch, billed_usd, result_of
+from polythink.workers.batches import (
+    LOST,
+    NO_BATCHES,
+    BatchCallError,
+    BatchEndpoint,
+    Line,
+    RemoteBatch,
+    billed_usd,
+    result_of,
+)
 from polythink.workers.tasks import Endpoint, Failure, Result, Task
 
 HANDED_OVER = 1_000  # results at a time
@@ -39,7 +48,6 @@ QUEUE_LOOK_S = 600.0  # seconds, at most, until a batch for which the queue was 
 PATIENCE_S = 60.0  # seconds without any answer of an endpoint before the run gives up on it
 
 Asked = Callable[[], Literal["interrupted", "cancelled"] | None]
-_Results = Iterator[tuple[str, dict[str, Any], str | None]]
 
 
 @dataclass(slots=True)
@@ -53,12 +61,21 @@ class _Open:
     opened_at: float = field(default_factory=time.monotonic)  # by this process
     refusals: int = 0  # in a row
     remote: RemoteBatch | None = None
-    results: _Results | None = None
+    results: Iterator[Line | None] | None = None
     outcomes: Counter[str] = field(default_factory=Counter)
     cost_usd: float = 0.0
     is_read: bool = False  # all results were handed over
     is_ours: dict[str, bool] = field(default_factory=dict)  # by id: what the results of candidates said
-    gone: str | None = None  # why nobody will ever see its results
+    unreadable: int = 0  # lines of its results
+    gone: str | None = None  # why nobody will ever see its results, or some of them
+    is_cancelled: bool = False  # the API was told, and said yes
+    cancel_at: float = 0.0  # when to tell it again
+    cancel_refusals: int = 0
+
+    @property
+    def can_be_cancelled(self) -> bool:
+        is_known = self.record.state == "created" and self.results is None and not self.is_read
+        return is_known and not self.is_cancelled and not (self.remote and self.remote.is_canceling)
 
 
 class BatchCrew:
@@ -90,7 +107,9 @@ class BatchCrew:
         self._send_at = 0.0
         self._refusals = 0  # of `create`, in a row
         self._silent_since: float | None = None
-        self._is_cancelled = False
+        self._returned: list[Task] = []  # not at the API after all
+        self._warnings: list[str] = []
+        self._no_batches: EndpointError | None = None  # an endpoint has none
 
     @property
     def has_ledger(self) -> bool:
@@ -117,19 +136,28 @@ class BatchCrew:
     def news(self) -> News:
         """What came back. By the next call it must be durable: then a batch of which it was the last is settled."""
         self._settle_read()
-        if self._asked() == "cancelled" and not self._is_cancelled:
-            self._cancel_all()
-        self._create_due()
+        if self._asked() == "cancelled":
+            self._cancel_open()
+        else:
+            self._create_due()
         for each in self._open:
             if time.monotonic() >= each.due_at and (results := self._advance(each)):
-                return News(results, [], at_once=True)
+                return self._news(results)
         self._open = [each for each in self._open if each.record.is_open]
         time.sleep(REST_S)
-        return News([], [])
+        return self._news([])
+
+    def _news(self, results: list[Result]) -> News:
+        returned, self._returned = self._returned, []
+        if self._asked() == "cancelled":
+            returned += self._unsent
+            self._unsent = []
+        warnings, self._warnings = self._warnings, []
+        return News(results, [], returned=returned, at_once=bool(results), warnings=warnings)
 
     def recall(self) -> list[Task]:
         """What is not at the API; and unless the job was cancelled, what is there too: a resume collects it."""
-        tasks, self._unsent = self._unsent, []
+        tasks, self._unsent, self._returned = self._unsent + self._returned, [], []
         if self._asked() != "cancelled":
             tasks += [task for each in self._open for task in each.tasks.values()]
         return tasks
@@ -148,7 +176,12 @@ class BatchCrew:
     # Creating
 
     def _create_due(self) -> None:
+        """Raises EndpointError once an endpoint has no batches, and what others have under way is in."""
         if not self._unsent or time.monotonic() < self._send_at:
+            return
+        if self._no_batches is not None:
+            if not self._open:
+                raise self._no_batches
             return
         batch = next(packed(self._unsent))
         taken = {id(task) for task in batch}
@@ -173,13 +206,24 @@ class BatchCrew:
             each.due_at = time.monotonic() + REST_S
             if error.is_certain:
                 self._release(each, error.failure.message)
+                self._unsent += tasks
                 self._refusals += 1
                 self._send_at = time.monotonic() + self._refused_for_s(error.failure)
-            self._hear(error.failure)
+            if error.failure.http_status in NO_BATCHES:
+                self._do_without(record.endpoint, error.failure)
+            else:
+                self._hear(error.failure)
             return
         self._heard()
         self._refusals = 0
         self._created(each, remote)
+
+    def _do_without(self, endpoint: str, failure: Failure) -> None:
+        """Create nothing more: an endpoint has no batches. Batches that are under way elsewhere are waited for."""
+        message = f"endpoint {endpoint} takes no message batches ({failure.message}); set `lane: live`"
+        self._no_batches, self._send_at = EndpointError(message), 0.0
+        if any(each.record.is_open for each in self._open):
+            self._warnings.append(f"{message}; batches that are under way are collected first")
 
     def _refused_for_s(self, failure: Failure) -> float:
         """Seconds until a batch is sent again. A full queue has room when a batch ends, so it is not pressed."""
@@ -194,7 +238,13 @@ class BatchCrew:
     def _release(self, each: _Open, reason: str) -> None:
         """Nothing of it is at the API: its samples may be sent again."""
         each.record = self._ledger.keep(each.record.released(reason))
-        self._unsent += each.tasks.values()
+        each.tasks = {}
+
+    def _return(self, each: _Open) -> None:
+        """Its samples have no result and are not at the API: whether they are sent again is not for a crew to say."""
+        self._returned += each.tasks.values()
+        if each.tasks:
+            self._has_more[each.pool] = True  # they need not wait for other batches
         each.tasks = {}
 
     # Following
@@ -228,6 +278,7 @@ class BatchCrew:
         if verdict == "adopt" and batch_id is not None:
             self._created(each, listed[batch_id])
         elif verdict == "release":
+            self._return(each)
             self._release(each, "it was never created")
         else:
             each.due_at = time.monotonic() + next_poll_s(watched_s)
@@ -250,14 +301,25 @@ class BatchCrew:
         if each.remote.is_archived:
             self._give_up(each, "the API keeps results for 29 days, and these are gone")
         elif each.remote.ended_at is not None:
-            each.results, each.outcomes, each.cost_usd = remote.results(batch_id), Counter(), 0.0
+            each.results = remote.results(batch_id)
+            each.outcomes, each.cost_usd, each.unreadable = Counter(), 0.0, 0
         else:
             each.due_at = time.monotonic() + next_poll_s(time.monotonic() - each.opened_at)
 
     def _give_up(self, each: _Open, reason: str) -> None:
         """What it brought that was not kept is lost: it may have been billed, and its samples are owed again."""
-        each.gone = reason
         each.outcomes, each.cost_usd = self._ledger.collected(each.record)
+        self._lose_rest(each, reason)
+
+    def _give_up_unreadable(self, each: _Open) -> None:
+        """Any sample that had no result may be one whose line could not be read."""
+        many = f"{each.unreadable:,} line{'s' if each.unreadable > 1 else ''} of its results could not be read"
+        lost = f"; {len(each.tasks):,} of its samples are recorded as lost, and sent again" if each.tasks else ""
+        self._warnings.append(f"batch {each.record.number} ({each.record.batch_id}): {many}{lost}")
+        self._lose_rest(each, many)
+
+    def _lose_rest(self, each: _Open, reason: str) -> None:
+        each.gone = reason
         each.results = ((sample_id, {"type": LOST}, None) for sample_id in tuple(each.tasks))
 
     def _read(self, each: _Open) -> list[Result]:
@@ -265,7 +327,11 @@ class BatchCrew:
         assert each.results is not None
         results: list[Result] = []
         try:
-            for custom_id, result, simulator in each.results:
+            for line in each.results:
+                if line is None:
+                    each.unreadable += 1
+                    continue
+                custom_id, result, simulator = line
                 each.outcomes[str(result["type"] if each.gone is None else "errored")] += 1
                 each.cost_usd += billed_usd(self._endpoint(each), each.record.model, result)
                 if task := each.tasks.pop(custom_id, None):
@@ -277,8 +343,12 @@ class BatchCrew:
                 raise
             each.results = None  # from the start, next time
             return results
-        self._unsent += each.tasks.values()  # what had no result is owed again
-        each.tasks, each.is_read = {}, True
+        if each.unreadable and each.gone is None:
+            self._give_up_unreadable(each)
+            if each.tasks:  # those come next
+                return results
+        self._return(each)
+        each.is_read = True
         return results
 
     def _result(self, each: _Open, task: Task, result: dict[str, Any], simulator: str | None) -> Result:
@@ -302,15 +372,25 @@ class BatchCrew:
                 self._send_at = 0.0  # there is room in the queue
         self._open = [each for each in self._open if each.record.is_open]
 
-    def _cancel_all(self) -> None:
-        self._is_cancelled = True
+    def _cancel_open(self) -> None:
+        """Tell the API to end each batch that it has, until it has heard it."""
         for each in self._open:
-            if each.record.batch_id is not None and each.results is None and not each.is_read:
-                try:
-                    self._remotes[each.record.endpoint].cancel(each.record.batch_id)
-                except BatchCallError as error:  # it may just have ended: what it brought is collected either way
-                    self._trouble(each, error.failure)
-                each.due_at = time.monotonic() + REST_S
+            if each.can_be_cancelled and time.monotonic() >= each.cancel_at:
+                self._cancel(each)
+
+    def _cancel(self, each: _Open) -> None:
+        try:
+            self._remotes[each.record.endpoint].cancel(str(each.record.batch_id))
+        except BatchCallError as error:
+            each.cancel_refusals += 1
+            wait_s = max(error.failure.retry_after_s or 0.0, longer_s(each.cancel_refusals))
+            each.cancel_at = time.monotonic() + wait_s
+            if error.failure.disposition != "give_up":  # else it may just have ended, as a look will tell
+                self._hear(error.failure)
+        else:
+            each.is_cancelled = True
+            self._heard()
+        each.due_at = time.monotonic() + REST_S
 
     # Trouble
 

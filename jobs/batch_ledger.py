@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from polythink.errors import LeaseLostError
 from polythink.jobs.batch_book import BatchRecord, Entry
 from polythink.records import SampleKey
 from polythink.storage.archive import Archive
@@ -83,9 +84,20 @@ class BatchLedger:
             return found
 
     def keep(self, record: BatchRecord) -> BatchRecord:
-        """Make a record durable, and visible in the table `batches`. Raises ArchiveError and LeaseLostError."""
+        """Make a record durable, and visible in the table `batches`. Raises ArchiveError and LeaseLostError.
+
+        What is intended takes a number that nobody has taken, and is kept only by who owns the job after that too: a
+        process that was frozen on the way creates nothing.
+        """
         self._lease.check()
-        self._archive.write_text(self._job_id, f"{FOLDER}/{record.number:06d}.json", json.dumps(_slim(record)))
+        name, text = f"{FOLDER}/{record.number:06d}.json", json.dumps({**_slim(record), "epoch": self._lease.epoch})
+        if record.state != "intended":
+            self._archive.write_text(self._job_id, name, text)
+        elif self._archive.add_text(self._job_id, name, text):
+            self._lease.check()
+        else:
+            place = self._archive.store.place(self._archive.file(self._job_id, name))
+            raise LeaseLostError(f"job {self._job_id} was taken over: {place} is another's; resume it to go on")
         self._records[record.number] = record
         self._tell(record)
         return record
@@ -126,6 +138,7 @@ def _slim(record: BatchRecord) -> dict[str, Any]:
 
 def _read(data: bytes) -> BatchRecord:
     fields: dict[str, Any] = json.loads(data)
+    fields.pop("epoch", None)  # of the lease it was written under: no two owners write alike
     entries = tuple(
         Entry(key=SampleKey(problem_id=problem_id, arm_id=arm_id, sample_index=index), number=number)
         for problem_id, arm_id, index, number in fields.pop("entries")

@@ -90,6 +90,7 @@ class News:
     returned: list[Task] = field(default_factory=list)  # not started, and better sent elsewhere
     at_once: bool = False  # the results must be durable by the next call
     begun: list[SampleKey] = field(default_factory=list)  # samples that lead whose reply has begun
+    warnings: list[str] = field(default_factory=list)  # what went wrong and does not end the run
 
 
 class Crew:

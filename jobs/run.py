@@ -19,6 +19,7 @@ from functools import partial
 
 from polythink.errors import JobChangedError, LeaseLostError, PolythinkError
 from polythink.jobs.adaptive import Adaptive
+from polythink.jobs.batch_book import Entry
 from polythink.jobs.batch_crew import BatchCrew
 from polythink.jobs.batch_ledger import BatchLedger
 from polythink.jobs.cluster import cluster, default_workers
@@ -161,12 +162,11 @@ class _Run:
     def from_start(self, started: JobState) -> JobState:
         """The whole run; returns the last state."""
         warnings = self._land_leftovers()
-        if self.work.job.lane == "batch":
-            BatchLedger(self.archive, self.work.job_id, self.lease).catch_up()
+        sent = self._sent() if self.work.job.lane == "batch" else []
         only = None if self.pilot is None else self._pilot_ordinals(self.pilot)
-        where = standing(self.archive, self.work, replace(started, warnings=warnings), only)
+        where = standing(self.archive, self.work, replace(started, warnings=warnings), only, sent)
         requests = Requests(self.work)
-        held = self._hold_batches(where, requests) if self.work.job.lane == "batch" else frozenset()
+        held = self._hold(where, requests, sent)
         with ExitStack() as session:
             adaptive = session.enter_context(self._adaptive(where)) if where.scheduler.comes_in_waves else None
             where.state = with_spared(where.state, where.scheduler)
@@ -270,10 +270,14 @@ class _Run:
             finally:
                 workers.close()
 
-    def _hold_batches(self, where: Standing, requests: Requests) -> frozenset[SampleKey]:
-        """Hold every sample that an earlier run left with the API, before it is decided which are wanted."""
+    def _sent(self) -> list[Entry]:
+        """What an earlier run left with the API, in batches that are still open."""
         ledger = BatchLedger(self.archive, self.work.job_id, self.lease)
-        sent = [entry for record in ledger.open for entry in record.entries]
+        ledger.catch_up()
+        return [entry for record in ledger.open for entry in record.entries]
+
+    def _hold(self, where: Standing, requests: Requests, sent: Sequence[Entry]) -> frozenset[SampleKey]:
+        """Hold every sample that an earlier run left with the API, before it is decided which are wanted."""
         held = frozenset(entry.key for entry in sent if where.scheduler.hold(entry.key, entry.number))
         for key in held:
             where.purse.hold(requests.worst_case_usd(key))

@@ -218,6 +218,8 @@ class Sampling:
 
     def _take_in(self) -> None:
         news = self._crew.news()
+        if news.warnings:
+            self._warn(news.warnings)
         for key in news.begun:
             self._scheduler.begun(key)
         self._arrived += [attempt for result in news.results if (attempt := self._settle(result))]
@@ -275,9 +277,11 @@ class Sampling:
             return
         for task in self._crew.leave_out(endpoint):
             self._put_back(task)
+        self._warn([f"nothing more is sent to endpoint {endpoint}: {reason}"])
+
+    def _warn(self, warnings: Sequence[str]) -> None:
         state = self._standing.state
-        warning = f"nothing more is sent to endpoint {endpoint}: {reason}"
-        self._standing.state = replace(state, warnings=(*state.warnings, warning))
+        self._standing.state = replace(state, warnings=(*state.warnings, *warnings))
 
     def _note_outage(self, result: Result) -> None:
         """Whoever is back within the hour is waited for; probes are no strikes, so something else must end the wait."""

@@ -14,7 +14,7 @@ import heapq
 import math
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from operator import itemgetter
 
@@ -47,14 +47,18 @@ class Scheduler:
         max_strikes: int,
         seed: int,
         in_waves: bool = False,
+        passing: Collection[int] = (),
     ) -> None:
-        """`in_waves`: nothing is owed until it is released."""
+        """`in_waves`: nothing is owed until it is released. `passing` are samples that an earlier run has sent and this
+        one takes in without sending them again: one that comes back unanswered is left to a later run.
+        """
         self.grid = grid
         self.done = done
         self.spared = dict.fromkeys(grid.arm_ids, 0)  # samples of each arm that are not wanted
         self._released = [0] * grid.prompts if in_waves else None  # samples of each problem in each arm
         self._lines = {arm_id: _Line(self._is_taken) for arm_id in grid.arm_ids if in_waves}
         self._is_cached: Callable[[SampleKey], bool] = lambda key: False
+        self._passing = frozenset(passing)
         self._out: set[int] = set()
         self._held: set[int] = set()  # sent by an earlier run; no line gives them out
         self._queues = {
@@ -116,6 +120,9 @@ class Scheduler:
 
     def _is_owed(self, ordinal: int) -> bool:
         """Where samples come in waves, one that came back unanswered waits for its wave like any other."""
+        if ordinal in self._passing:
+            self.done.add(ordinal)  # with this run
+            return False
         index, prompt = divmod(ordinal, self.grid.prompts)
         if self._released is None or index < self._released[prompt]:
             return True

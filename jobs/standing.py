@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from polythink.jobs.batch_book import Entry
 from polythink.jobs.grid import DoneSet, Grid, Ordinals
 from polythink.jobs.purse import Purse
 from polythink.jobs.scheduler import Scheduler
@@ -54,16 +56,24 @@ class Standing:
     simulated: bool | None  # whether a simulator made the kept traces; None while nothing says so
 
 
-def standing(archive: Archive, work: Workload, state: JobState, only: Ordinals | None = None) -> Standing:
-    """Count done samples, attempts and money. Journals must have landed. Of the rest, `only` some may be owed."""
+def standing(
+    archive: Archive, work: Workload, state: JobState, only: Ordinals | None = None, sent: Iterable[Entry] = ()
+) -> Standing:
+    """Count done samples, attempts and money. Journals must have landed. Of the rest, `only` some may be owed.
+
+    What an earlier run has `sent` in batches that are open is waited for all the same, and not sent again.
+    """
     grid = Grid([p.problem_id for p in work.problems], [arm.arm_id for arm in work.arms], work.job.samples)
     done = DoneSet(len(grid))
     shape = [len(work.problems), len(work.arms), work.job_id, work.job.samples]
     new = done.add_all(archive.sql(_DONE, shape)["ordinal"].to_numpy())
     per_arm = np.bincount(new % len(work.arms), minlength=len(work.arms)).tolist()
     finished = len(done)
+    tried = _tried(archive, grid, done, work.job_id)
+    passing: frozenset[int] = frozenset()
     if only is not None:
-        done.add_all(np.setdiff1d(np.arange(len(grid)), only))
+        passing = _awaited(grid, done, tried, sent) - frozenset(only.tolist())
+        done.add_all(np.setdiff1d(np.arange(len(grid)), [*only, *passing]))
     totals = archive.sql(_TOTALS, [work.job_id]).to_pylist()[0]
     simulated: bool | None = totals.pop("simulated")
     cap_usd, cap_tokens = _caps(archive, work)
@@ -74,10 +84,11 @@ def standing(archive: Archive, work: Workload, state: JobState, only: Ordinals |
     scheduler = Scheduler(
         grid,
         done,
-        earlier_attempts=_tried(archive, grid, done, work.job_id),
+        earlier_attempts=tried,
         max_strikes=1 + work.job.retries,
         seed=work.job.seed,
         in_waves=work.job.stop is not None and only is None,
+        passing=passing,
     )
     arms = {
         arm.arm_id: replace(progress(state, arm.arm_id, grid.per_arm), done=count)
@@ -116,6 +127,12 @@ def _caps(archive: Archive, work: Workload) -> tuple[float | None, float | None]
         return None, None
     judges = spent_beside(archive, work.job_id, work.job_id)
     return cap.usd - judges.usd, None if cap.output_tokens is None else cap.output_tokens - judges.output_tokens
+
+
+def _awaited(grid: Grid, done: DoneSet, tried: Mapping[int, int], sent: Iterable[Entry]) -> frozenset[int]:
+    """Unfinished samples, by number, among what was sent, of which no attempt of that number is recorded."""
+    numbers = [(ordinal, entry.number) for entry in sent if (ordinal := grid.ordinal(entry.key)) is not None]
+    return frozenset(ordinal for ordinal, number in numbers if ordinal not in done and number > tried.get(ordinal, 0))
 
 
 def _tried(archive: Archive, grid: Grid, done: DoneSet, job_id: str) -> dict[int, int]:

@@ -98,6 +98,13 @@ class Archive:
         """Durably replace a text kept with a job. Raises ArchiveError."""
         self.store.put(self.file(job_id, name), text.encode("utf-8"))
 
+    def add_text(self, job_id: str, name: str, text: str) -> bool:
+        """Durably keep a text with a job unless there is one of that name; whether there was none. Raises ArchiveError.
+
+        The text must be unlike any that another process may write there.
+        """
+        return self.store.put_if_absent(self.file(job_id, name), text.encode("utf-8")) is not None
+
     def remove(self, job_id: str, name: str) -> None:
         """Durably remove a file kept with a job; it need not be there. Raises ArchiveError."""
         self.store.delete(self.file(job_id, name))

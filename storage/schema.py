@@ -277,7 +277,7 @@ BATCHES = Table(
         Column("number", COUNT, "from 1", "which of the job's batches"),
         Column("batch_id", TEXT, "", "the API's id; null until it is known"),
         Column("state", TEXT, "", "intended, created, settled (results are in) or released (never made, or refused)"),
-        Column("reason", TEXT, "", "why it was released, or settled without results"),
+        Column("reason", TEXT, "", "why it was released, or settled without some or all of its results"),
         Column("endpoint", TEXT, "", "the endpoint's name in the job"),
         Column("model", TEXT, "", "the model as requested"),
         Column("requests", COUNT, "samples", "in the batch"),

@@ -6,7 +6,7 @@ Source: the batch processing section of the Messages API reference.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
@@ -25,6 +25,12 @@ from polythink.workers.tasks import Endpoint, Failure, Result, Task
 PAGE = 100  # batches listed at a time
 LOST = "lost"  # the type of a result that the API no longer has
 REQUEST_S = 120.0  # seconds that any one call may take; creating a large batch sends megabytes
+NO_BATCHES = frozenset({404, 405})  # what servers say to `create` and `list` that have no batches
+_UNCERTAIN = frozenset({408, 499})  # somebody on the way waited no longer; what is behind may have done it all the same
+
+Line = tuple[
+    str, dict[str, Any], str | None
+]  # of a batch's results: custom id, result, simulator (None: a real endpoint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +55,8 @@ class BatchCallError(Exception):
     @property
     def is_certain(self) -> bool:
         status = self.failure.http_status
-        return self.failure.error_type == "client_error" or (status is not None and 400 <= status < 500)
+        has_refused = status is not None and 400 <= status < 500 and status not in _UNCERTAIN
+        return self.failure.error_type == "client_error" or has_refused
 
 
 class BatchEndpoint:
@@ -80,27 +87,71 @@ class BatchEndpoint:
             return _remote(self._batches.retrieve(batch_id))
 
     def since(self, created_at: float) -> list[RemoteBatch]:
-        """The workspace's batches created from then on (Unix seconds), ours and others', newest first."""
-        with _failures():
-            newest_first = map(_remote, self._batches.list(limit=PAGE))
-            return list(takewhile(lambda batch: batch.created_at >= created_at, newest_first))
+        """The workspace's batches created from then on (Unix seconds), ours and others', newest first.
+
+        Empty where the server has no batches at all.
+        """
+        try:
+            with _failures():
+                newest_first = map(_remote, self._batches.list(limit=PAGE))
+                return list(takewhile(lambda batch: batch.created_at >= created_at, newest_first))
+        except BatchCallError as error:
+            if error.failure.http_status in NO_BATCHES:
+                return []
+            raise
 
     def cancel(self, batch_id: str) -> None:
         with _failures():
             self._batches.cancel(batch_id)
 
-    def results(self, batch_id: str) -> Iterator[tuple[str, dict[str, Any], str | None]]:
-        """Custom id, result and simulator (None: a real endpoint) of every entry, in whatever order they come."""
+    def results(self, batch_id: str) -> Iterator[Line | None]:
+        """Every line of the results, in whatever order they come; None for one that is no result."""
         with _failures(), self._batches.with_streaming_response.results(batch_id) as response:
             simulator = response.headers.get(SIMULATOR_HEADER)
-            for line in response.iter_lines():
-                if line.strip():
-                    entry = json.loads(line)
-                    yield str(entry["custom_id"]), entry["result"], simulator
+            for line in _whole_lines(response.iter_bytes()):
+                found = _read_line(line)
+                yield None if found is None else (*found, simulator)
 
     def first_custom_id(self, batch_id: str) -> str | None:
         """The id of one entry of an ended batch; None of an empty one."""
-        return next((custom_id for custom_id, _, _ in self.results(batch_id)), None)
+        return next((line[0] for line in self.results(batch_id) if line is not None), None)
+
+
+def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines of a download, without empty ones. Raises BatchCallError if it ends in the middle of one.
+
+    Split at line feeds alone: JSON may hold what Unicode has for line ends besides.
+    """
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from (line for line in lines if line.strip())
+    if rest.strip():
+        if _read_line(rest) is None:
+            message = "the results ended in the middle of a line"
+            raise BatchCallError(Failure(disposition="retry", error_type="cut_stream", message=message))
+        yield rest
+
+
+def _read_line(line: bytes) -> tuple[str, dict[str, Any]] | None:
+    """Custom id and result; None where a line has none that can be read."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    match entry:
+        case {"custom_id": str(custom_id), "result": dict(result)} if _is_result(result):
+            return custom_id, result
+    return None
+
+
+def _is_result(result: Mapping[str, Any]) -> bool:
+    match result:
+        case {"type": "succeeded", "message": dict(message)}:
+            return isinstance(message.get("usage") or {}, dict)
+        case {"type": str(kind)}:
+            return kind != "succeeded" and isinstance(result.get("error") or {}, dict)
+    return False
 
 
 def params(task: Task) -> dict[str, Any]:
@@ -166,7 +217,7 @@ def _failure(result: dict[str, Any]) -> Failure | None:
         case kind:  # nobody's fault, and not billed: owed again at once, without a strike
             message = f"the batch ended before this request was processed ({kind})"
             if kind == LOST:
-                message = "the API no longer has the result; it may have been billed"
+                message = "the API has no result that can be read; it may have been billed"
             return Failure(
                 disposition="retry", error_type=f"batch_{kind}", message=message, limited=True, retry_after_s=0.0
             )

@@ -19,7 +19,9 @@ from polythink.workers.tasks import Disposition, Failure
 
 _SPEND_CODES = frozenset({"enforced_spend_limit_reached", "contract_spend_limit_reached"})
 _SPEND_WORDS = ("credit balance is too low", "specified api usage limits", "specified workspace api usage limits")
-_RETRIED_STATUSES = frozenset({408, 409, 424, 429})  # 424: the model behind Amazon Bedrock failed
+_RETRIED_STATUSES = frozenset(
+    {408, 409, 424, 429, 499}
+)  # 424: the model behind Amazon Bedrock failed; 499: a proxy left
 _STOPPING_STATUSES = frozenset({401, 402, 403})
 _STATUS_OF_STREAMED = {
     "overloaded_error": 529,

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,8 @@ from polythink.storage.state import JobState
 from tests.batch_crash import STEPS
 from tests.processes import JumpyClock, wait_for
 from tests.running import EXACTLY_ONCE, job_file, meter, one_row, run
-from tests.scripted_server import Reply, Request, ScriptedServer
+from tests.scripted_batches import BatchApi
+from tests.scripted_server import Reply, ScriptedServer, refusal
 
 ROOT = Path(__file__).parents[2]
 BOTH = [
@@ -248,59 +248,26 @@ def listed(base_url: str) -> list[dict[str, Any]]:
     return found
 
 
-class FullQueue:
-    """A batch API whose queue has room for one batch, which ends as soon as it is looked at."""
+class FullQueue(BatchApi):
+    """A batch API whose queue has room for one batch."""
 
     def __init__(self) -> None:
-        self.requests: dict[str, list[str]] = {}
-        self.ended: set[str] = set()
-        self.base_url = ""
+        super().__init__()
         self.refusals = 0
         self.pressed = 0  # tries between a refusal and the end of a batch
         self._was_refused = False
 
-    def __call__(self, request: Request) -> Reply:
-        *_, last = request.path.split("/")
-        if request.method == "POST":
-            return self._create([entry["custom_id"] for entry in request.body["requests"]])
-        if last != "results":
-            self.ended.add(last)
-            self._was_refused = False
-            return self._shown(last)
-        batch = request.path.split("/")[-2]
-        message = {"id": "m", "model": "claude-haiku-4-5", "content": [{"type": "text", "text": "4"}],
-                   "usage": {"input_tokens": 9, "output_tokens": 2}}  # fmt: skip
-        rows = [
-            {"custom_id": each, "result": {"type": "succeeded", "message": message}} for each in self.requests[batch]
-        ]
-        return Reply(body="".join(json.dumps(row) + "\n" for row in rows).encode())
+    def create(self, custom_ids: list[str]) -> Reply:
+        if len(self.ended) == len(self.batches):
+            return super().create(custom_ids)
+        self.refusals += 1
+        self.pressed += self._was_refused
+        self._was_refused = True
+        return refusal(429, "rate_limit_error", "the queue is full", headers={"retry-after": "0"})
 
-    def _create(self, custom_ids: list[str]) -> Reply:
-        if len(self.ended) < len(self.requests):
-            self.refusals += 1
-            self.pressed += self._was_refused
-            self._was_refused = True
-            error = {"type": "error", "error": {"type": "rate_limit_error", "message": "the queue is full"}}
-            return Reply(status=429, headers={"retry-after": "0"}, body=json.dumps(error).encode())
-        batch = f"msgbatch_{len(self.requests)}"
-        self.requests[batch] = custom_ids
-        return self._shown(batch)
-
-    def _shown(self, batch: str) -> Reply:
-        now = datetime.now(UTC).isoformat()
-        counts = {"processing": 0, "succeeded": len(self.requests[batch]), "errored": 0, "canceled": 0, "expired": 0}
-        place = f"{self.base_url}/v1/messages/batches/{batch}/results"
-        shown: dict[str, Any] = {
-            "id": batch,
-            "type": "message_batch",
-            "request_counts": counts,
-            "created_at": now,
-            "expires_at": now,
-        }
-        has_ended = batch in self.ended
-        status = {"processing_status": "ended" if has_ended else "in_progress", "ended_at": now if has_ended else None}
-        shown |= status | {"results_url": place if has_ended else None, "archived_at": None}
-        return Reply(headers={"content-type": "application/json"}, body=json.dumps(shown).encode())
+    def look(self, batch: str) -> Reply:
+        self._was_refused = False
+        return super().look(batch)
 
 
 def test_a_full_queue_is_not_pressed_and_filled_again_when_a_batch_ends(
@@ -314,8 +281,8 @@ def test_a_full_queue_is_not_pressed_and_filled_again_when_a_batch_ends(
         archive = Archive(tmp_path / "archive")
         state, _ = run(archive, job_file(tmp_path, server.base_url, lane="batch"))
     assert (state.status, state.done) == ("done", 30)
-    assert (len(api.requests), api.refusals > 0, api.pressed) == (3, True, 0)
-    assert sorted(map(len, api.requests.values())) == [10, 10, 10]
+    assert (len(api.batches), api.refusals > 0, api.pressed) == (3, True, 0)
+    assert sorted(map(len, api.batches.values())) == [10, 10, 10]
 
 
 def test_the_cap_holds_for_batches_too(tmp_path: Path) -> None:
