@@ -66,8 +66,17 @@ def test_a_perfect_judge_is_pass_at_n(size: int, right: set[int], seed: int) -> 
     right = {index for index in right if index < size}
     rng = random.Random(seed)
     assert (best(hold(Pointwise(), contest(size), rater(right, 1, 1, rng))) in right) == bool(right)
-    for judge in TOURNAMENTS:
+    for judge in (Pairwise(opponents=11), Knockout(), Genselect(window=3)):
         assert (best(hold(judge, contest(size), chooser(right, 0, rng))) in right) == bool(right), judge
+
+
+@pytest.mark.parametrize("judge", [Pairwise(), Swiss()])
+def test_where_not_all_meet_a_perfect_judge_hardly_ever_misses(judge: Judge) -> None:
+    rng, misses = random.Random(3), 0
+    for size in (3, 6, 9, 12) * 100:
+        right = {rng.randrange(size)} | {index for index in range(size) if rng.random() < 0.2}
+        misses += best(hold(judge, contest(size), chooser(right, 0, rng))) not in right
+    assert misses <= 4, "of two that are unbeaten and never met, either may be taken"
 
 
 def test_a_useless_judge_is_chance() -> None:
