@@ -16,7 +16,7 @@ settings.load_profile("polythink")
 os.environ.setdefault("ANTHROPIC_API_KEY", "sk-test-0123456789abcdef")
 os.environ.pop("ANTHROPIC_BASE_URL", None)
 os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
-os.environ["RAY_worker_niceness"] = "0"  # else a run's workers wait for whatever other test is busy
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  # else a run's workers wait for whatever other test is busy
 
 
 @pytest.fixture(scope="session")

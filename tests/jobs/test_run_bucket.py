@@ -40,7 +40,7 @@ def troubled(method: str, path: str, before: int) -> Fault:
     return Fault(delay_s=0.05) if method == "PUT" else FINE
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_a_run_on_a_bucket_is_killed_resumed_through_failures_and_read(tmp_path: Path, bucket: Bucket) -> None:
     with SimulatorProcess.start(["--latency", "0.3"]) as simulator:
         path = job_file(tmp_path, simulator.base_url, samples=40, select=["majority"])

@@ -14,13 +14,13 @@ from polythink.simulator.process import SimulatorProcess
 from polythink.storage.archive import Archive
 from tests.running import EXACTLY_ONCE, one_row, run
 
+pytestmark = pytest.mark.usefixtures("one_ray")
+
 RECORDINGS = Path(__file__).parents[2] / ".." / "shared" / "data" / "samples" / "game24_cot_gpt4_100x100.jsonl.gz"
 
 GRADE = '''
 import ast
 from fractions import Fraction
-
-pytestmark = pytest.mark.usefixtures("one_ray")
 
 F = Fraction
 OPERATIONS = {ast.Add: F.__add__, ast.Sub: F.__sub__, ast.Mult: F.__mul__, ast.Div: F.__truediv__}
