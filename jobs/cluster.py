@@ -39,15 +39,8 @@ def _connected(address: str | None, workers: int | None) -> Iterator[None]:
         if target:
             ray.init(address=target, logging_level=logging.ERROR, log_to_driver=False)
         else:
-            cores = os.cpu_count() or 1
-            ray.init(
-                address="local",  # never a cluster that somebody else left running on this machine
-                num_cpus=max(cores, workers or 1),
-                include_dashboard=False,
-                logging_level=logging.ERROR,
-                log_to_driver=False,
-            )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+            _start_here(workers)
+    except Exception as error:  # a start that takes too long has no class of its own
         raise ClusterError(f"cannot {'reach Ray at ' + target if target else 'start Ray here'}: {error}") from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_terminate)  # Ray has put its own in place, which ends the process on the spot
@@ -55,6 +48,25 @@ def _connected(address: str | None, workers: int | None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _start_here(workers: int | None) -> None:
+    """Ray gives itself half a minute to start, which a busy machine may not have: then once more."""
+    for is_last in (False, True):
+        try:
+            ray.init(
+                address="local",  # never a cluster that somebody else left running on this machine
+                num_cpus=max(os.cpu_count() or 1, workers or 1),
+                include_dashboard=False,
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+            )
+        except Exception:
+            ray.shutdown()
+            if is_last:
+                raise
+        else:
+            return
 
 
 def default_workers() -> int:

@@ -21,7 +21,10 @@ os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  # else a run's workers 
 
 @pytest.fixture(scope="session")
 def one_ray() -> Iterator[None]:
-    """Ray for every run inside this process: starting it takes longer than most of them."""
+    """Ray for every run inside this process: starting it takes longer than most of them.
+
+    Not for tests that read what a command prints: Ray speaks up at any moment, on stdout.
+    """
     with cluster(None, workers=4):
         yield
 

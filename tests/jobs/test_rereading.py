@@ -21,8 +21,6 @@ from polythink.storage.archive import Archive
 from polythink.storage.compaction import compact
 from tests.running import job_file, meter, run
 
-pytestmark = pytest.mark.usefixtures("one_ray")
-
 SAMPLES = 60
 NUMBERS = {"extract": "last_number", "equivalence": "number"}
 EVERYTHING = "SELECT * FROM traces ORDER BY problem_id, arm_id, sample_index"

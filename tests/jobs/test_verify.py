@@ -23,8 +23,6 @@ from polythink.storage.compaction import compact
 from tests.running import job_file, run
 from tests.s3 import Bucket
 
-pytestmark = pytest.mark.usefixtures("one_ray")
-
 PROBLEMS = ("a", "b", "c")
 ARMS = [
     {"id": "plain", "model": "claude-haiku-4-5", "reasoning": "none"},

