@@ -8,7 +8,7 @@ import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, cycle
 
 import pytest
 
@@ -25,8 +25,11 @@ class Server:
 
     slots: float = float("inf")  # requests generated at once; the others wait in line
     capacity: float = float("inf")  # output tokens a second, of all streams together
+    stream_s: float = STREAM_S
     mean: float = 800.0  # tokens
     sigma: float = 0.8  # of the logarithm
+    arms: tuple[float, ...] = (1.0,)  # times the mean, in turn
+    reply_s: float | None = None  # seconds that a reply takes, however long it is
     always: int | None = None  # requests in flight, whatever the window
     seed: int = 0
     now: float = 0.0
@@ -36,23 +39,29 @@ class Server:
 
     def run(self, until: Callable[[Server], bool] | float) -> Server:
         rng, order, window = random.Random(self.seed), count(), Window(0.0)
-        waiting: deque[tuple[float, int]] = deque()
-        running: list[tuple[float, int, float, int]] = []  # (level at which it ends, ..., began, tokens)
+        waiting: deque[tuple[float, int, int]] = deque()
+        running: list[tuple[float, int, float, int, int]] = []  # (level at which it ends, ..., began, arm, tokens)
+        arms = cycle(range(len(self.arms)))
         end = until if callable(until) else lambda server: server.now >= until
         while not end(self):
             while len(waiting) + len(running) < (self.always or int(window.size)):
-                waiting.append((self.now, max(1, round(rng.lognormvariate(0, self.sigma) * self.median))))
+                arm = next(arms)
+                tokens = rng.lognormvariate(0, self.sigma) * self.arms[arm] * self.median
+                waiting.append((self.now, arm, max(1, round(tokens))))
             while waiting and len(running) < self.slots:
-                began, tokens = waiting.popleft()
+                began, arm, tokens = waiting.popleft()
                 work = tokens + FIRST_BYTE_S * STREAM_S * rng.uniform(0.7, 1.5)
-                heapq.heappush(running, (self.level + work * rng.lognormvariate(0, 0.15), next(order), began, tokens))
-            level, _, began, tokens = heapq.heappop(running)
-            speed = min(STREAM_S, self.capacity / (len(running) + 1))
+                if self.reply_s is not None:
+                    work = self.reply_s * STREAM_S
+                ends = self.level + work * rng.lognormvariate(0, 0.15)
+                heapq.heappush(running, (ends, next(order), began, arm, tokens))
+            level, _, began, arm, tokens = heapq.heappop(running)
+            speed = min(self.stream_s, self.capacity / (len(running) + 1))
             self.now += max(0.0, level - self.level) / speed
             self.level = max(self.level, level)
             self.done.append((self.now, tokens))
             window.answered(1, running=len(waiting) + len(running) + 1)
-            window.ended("arm", tokens=tokens, began_at=began, now=self.now)
+            window.ended(f"arm {arm}", tokens=tokens, began_at=began, now=self.now)
             self.sizes.append((self.now, window.size))
         return self
 
@@ -94,6 +103,30 @@ def test_a_server_without_limits_is_never_starved(mean: float, sigma: float, see
     reply_s = mean / STREAM_S + FIRST_BYTE_S
     server = Server(mean=mean, sigma=sigma, seed=seed).run(lambda at: bool(at.sizes) and at.sizes[-1][1] >= 2000)
     assert server.now <= 20 * reply_s
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("sigma", [0.3, 0.8, 1.2])
+def test_replies_that_take_as_long_however_long_they_are_starve_no_arm(sigma: float, seed: int) -> None:
+    arms = (0.03, 1.0, 2.0, 3.0, 4.5, 5.0)
+    server = Server(sigma=sigma, arms=arms, reply_s=0.45, seed=seed)
+    server.run(lambda at: len(at.done) >= 5000)
+    assert server.now <= 10.0
+    assert min(size for at, size in server.sizes if at > 3.0) >= 500
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_server_that_is_slower_for_everybody_is_given_as_much_as_before(seed: int) -> None:
+    server = Server(capacity=200 * STREAM_S, seed=seed)
+
+    def slower(at: Server) -> bool:
+        at.stream_s = STREAM_S if at.now < 300 else STREAM_S / 3
+        at.capacity = 200 * at.stream_s
+        return at.now >= 1200
+
+    server.run(slower)
+    assert server.rate(600.0) >= 0.9 * 200 * STREAM_S / 3
+    assert server.window(600.0) <= 2.5 * 200
 
 
 @pytest.mark.parametrize("seed", SEEDS)
