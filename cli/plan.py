@@ -27,7 +27,7 @@ from polythink.cli.options import (
 )
 from polythink.cli.progress import ProgressView
 from polythink.jobs.estimate import Estimate, Interval
-from polythink.jobs.lanes import on_its_lane
+from polythink.jobs.lanes import on_their_lanes
 from polythink.jobs.load import LoadedJob, load_job
 from polythink.jobs.measured import ArmForecast, Way, chosen_way, measure, predict, usd, whole_interval
 from polythink.jobs.price import ArmPrice, price_job, retiring
@@ -56,7 +56,7 @@ def plan(
         work = preview(where, loaded)
         if pilot is not None:
             work = _send_pilot(where, loaded, pilot, yes=yes)
-        work = on_its_lane(where, work, time.time())
+        work = on_their_lanes(work, time.time())
         prices, forecasts = price_job(where, work), measure(where, work)
         whole = whole_interval(where, work, forecasts)
     for warning in retiring(work):
@@ -81,7 +81,7 @@ def _send_pilot(archive: Archive, loaded: LoadedJob, samples: int, *, yes: bool)
     control = Control(archive, work.job_id)
     with ProgressView() as view, interrupts(control):
         state = run_job(archive, work, watch=view.update, control=control, pilot=samples)
-    predict(archive, on_its_lane(archive, work, time.time()))
+    predict(archive, on_their_lanes(work, time.time()))
     print(f"polythink: {state.reason or 'the pilot was the whole job'}", file=sys.stderr)
     return work
 
@@ -129,10 +129,16 @@ def _measured_json(forecasts: Sequence[ArmForecast], whole: Interval | None) -> 
     return {"measured": arms, "whole_job": None if whole is None else asdict(whole)}
 
 
+def _by_batches(work: Workload) -> str:
+    if not work.batched:
+        return ""
+    return ", by batches" if len(work.batched) == len(work.arms) else f", {len(work.batched)} of the arms by batches"
+
+
 def plan_table(work: Workload, prices: Sequence[ArmPrice]) -> Table:
     """The plan for people."""
     cap = f", capped at ${work.job.cap.usd:,.2f}" if work.job.cap else ", without a cap"
-    by = ", by batches" if work.job.lane == "batch" else ""
+    by = _by_batches(work)
     owed = sum(price.owed for price in prices)
     table = Table(
         title=f"{work.job.name}: {len(work.problems):,} problems x {len(work.arms)} arms x {work.job.samples} samples"

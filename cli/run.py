@@ -36,7 +36,7 @@ from polythink.errors import SpecError, SpecIssue
 from polythink.explorer.data import read_results
 from polythink.explorer.terminal import summary
 from polythink.jobs.control import Control
-from polythink.jobs.lanes import on_its_lane
+from polythink.jobs.lanes import on_their_lanes
 from polythink.jobs.load import load_job
 from polythink.jobs.measured import predict, prediction, prediction_line
 from polythink.jobs.price import price_job
@@ -66,7 +66,7 @@ def run(
         loaded = with_new_arms(where, loaded) if new_arms else loaded
         confirm(where, preview(where, loaded), yes=yes)
         work = store(where, loaded)
-        predict(where, on_its_lane(where, work, time.time()))
+        predict(where, on_their_lanes(work, time.time()))
         finish(where, work, address=address, as_json=as_json)
 
 
@@ -112,7 +112,7 @@ def confirm(archive: Archive, work: Workload, *, yes: bool) -> None:
     """Show the price on a terminal and ask; a script is not asked."""
     if yes or not sys.stdin.isatty():
         return
-    work = on_its_lane(archive, work, time.time())
+    work = on_their_lanes(work, time.time())
     Console(stderr=True).print(plan_table(work, price_job(archive, work)))
     if not typer.confirm("Send these requests?", err=True):
         raise typer.Exit(BAD_USAGE)

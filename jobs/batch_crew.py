@@ -29,7 +29,7 @@ from polythink.jobs.batch_packing import MOST_REQUESTS, packed
 from polythink.jobs.crew import News
 from polythink.jobs.pools import pool_name
 from polythink.jobs.requests import Requests
-from polythink.records import SampleKey
+from polythink.records import Lane, SampleKey
 from polythink.workers.batches import (
     LOST,
     NO_BATCHES,
@@ -91,13 +91,15 @@ class BatchCrew:
         wanted: Collection[SampleKey],
         asked: Asked,
     ) -> None:
-        """`pools` are the names of the job's limit pools; `asked` says whether the run was asked to stop.
+        """`pools` are the names of the limit pools whose samples go in batches.
 
-        `wanted` are the samples in batches that an earlier run left open whose results are not kept yet.
+        `asked` says whether the run was asked to stop. `wanted` are the samples in batches that an earlier run left
+        open whose results are not kept yet.
         """
         self._ledger = ledger
         self._requests = requests
-        self._remotes = {name: BatchEndpoint(endpoint) for name, endpoint in endpoints.items()}
+        needed = {pool.partition("/")[0] for pool in pools} | {record.endpoint for record in ledger.open}
+        self._remotes = {name: BatchEndpoint(endpoints[name]) for name in needed}
         self._pools = tuple(pools)
         self._asked = asked
         self._has_more = dict.fromkeys(pools, True)  # pool -> whether its last draw was a full one
@@ -112,12 +114,17 @@ class BatchCrew:
         self._no_batches: EndpointError | None = None  # an endpoint has none
 
     @property
-    def has_ledger(self) -> bool:
-        """Batches have records of their own."""
-        return True
+    def pools(self) -> tuple[str, ...]:
+        """The pools for which it creates batches."""
+        return self._pools
 
-    def room(self) -> dict[str, int]:
+    def lane(self, pool: str) -> Lane:
+        return "batch"
+
+    def room(self, lanes: Collection[Lane]) -> dict[str, int]:
         """How many tasks of each pool may be drawn now. Small batches wait until the others of their pool are in."""
+        if "batch" not in lanes:
+            return {}
         busy = {each.pool for each in self._open}
         self._granted = {
             pool: MOST_REQUESTS if not self._unsent and (self._has_more[pool] or pool not in busy) else 0

@@ -55,6 +55,8 @@ class BatchLedger:
 
         Batches whose every result is in `attempts` are settled, and the table tells what the records say.
         """
+        if not self._records:
+            return
         told = {row["number"]: row["state"] for row in self._archive.sql(_TOLD, [self._job_id]).to_pylist()}
         for record in self._records.values():
             if told.get(record.number) != record.state:

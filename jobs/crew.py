@@ -15,7 +15,7 @@ from ray.exceptions import RayActorError, RayTaskError
 
 from polythink.errors import ClusterError
 from polythink.jobs.flow import Flow
-from polythink.records import SampleKey
+from polythink.records import Lane, SampleKey
 from polythink.workers.driver import Driver
 from polythink.workers.governor import PoolSpec, find_governor
 from polythink.workers.pool import Membership
@@ -92,6 +92,16 @@ class News:
     begun: list[SampleKey] = field(default_factory=list)  # samples that lead whose reply has begun
     warnings: list[str] = field(default_factory=list)  # what went wrong and does not end the run
 
+    def __add__(self, other: News) -> News:
+        return News(
+            self.results + other.results,
+            self.losses + other.losses,
+            self.returned + other.returned,
+            self.at_once or other.at_once,
+            self.begun + other.begun,
+            self.warnings + other.warnings,
+        )
+
 
 class Crew:
     """The workers of one run, for the driver's one thread. Raises ClusterError if they keep dying."""
@@ -119,12 +129,17 @@ class Crew:
         self._ward: _Member | None = None  # one more worker, for samples whose worker died
 
     @property
-    def has_ledger(self) -> bool:
-        """What its workers send, the run must have put on record."""
-        return False
+    def is_busy(self) -> bool:
+        """Whether workers have tasks."""
+        return any(member.tasks for member in self._everyone())
 
-    def room(self) -> dict[str, int]:
+    def lane(self, pool: str) -> Lane:
+        return "live"
+
+    def room(self, lanes: Collection[Lane]) -> dict[str, int]:
         """How many tasks of each pool the workers can take now."""
+        if "live" not in lanes:
+            return {}
         names = [pool.name for pool in self._pools if pool.name not in self._left_out]
         room = {pool: sum(member.room(pool) for member in self._members) for pool in names}
         room = self._flow.offer(room, self._waiting(), self._out())

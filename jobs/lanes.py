@@ -1,37 +1,35 @@
-"""Which lane a run takes: what may wait goes at half price, what may not goes now."""
+"""Which lane a run takes for each arm: what may wait goes at half price, what may not goes now."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from polythink.jobs.batch_ledger import open_batches
 from polythink.jobs.spec import Job
 from polythink.jobs.workload import Workload
-from polythink.records import Lane
-from polythink.storage.archive import Archive
+from polythink.records import Arm
 
 BATCH_S = 24 * 3600.0  # seconds after which the API gives a batch up
 
 
-def lane_of(job: Job, *, now: float, has_open_batches: bool, is_pilot: bool = False) -> Lane:
-    """The lane of a run that begins at `now` (Unix seconds). Pure.
+def batching_endpoints(job: Job, arm: Arm, *, now: float, is_pilot: bool = False) -> tuple[str, ...]:
+    """By which of its endpoints an arm goes in batches, in a run that begins at `now` (Unix seconds). Pure.
 
-    Samples of a batch that is still with the API may be sent by nobody else, so its job stays with batches whatever
-    it says. `auto` waits for batches unless a deadline comes first, an endpoint takes none, or it is a pilot, for which
-    somebody waits.
+    With `lane: auto` by those that take batches, unless a deadline comes before a batch must have ended, or it is a
+    pilot, for which somebody waits. None of them: the arm goes live.
     """
-    if has_open_batches:
-        return "batch"
     if job.lane != "auto":
-        return job.lane
+        return arm.endpoints if job.lane == "batch" else ()
     deadline = job.cap.deadline_at if job.cap else None
-    may_wait = not is_pilot and (deadline is None or deadline - now > BATCH_S)
-    takes_batches = all(endpoint.provider == "anthropic" for endpoint in job.endpoints.values())
-    return "batch" if may_wait and takes_batches else "live"
+    if is_pilot or (deadline is not None and deadline - now <= BATCH_S):
+        return ()
+    return tuple(name for name in arm.endpoints if job.endpoints[name].provider == "anthropic")
 
 
-def on_its_lane(archive: Archive, work: Workload, now: float, *, is_pilot: bool = False) -> Workload:
-    """The job with the lane that a run of it takes, for `auto` and where batches of an earlier run are open."""
-    has_open_batches = open_batches(archive, work.job_id) > 0
-    lane = lane_of(work.job, now=now, has_open_batches=has_open_batches, is_pilot=is_pilot)
-    return work if lane == work.job.lane else replace(work, job=work.job.model_copy(update={"lane": lane}))
+def on_their_lanes(work: Workload, now: float, *, is_pilot: bool = False) -> Workload:
+    """The job with each of its arms on the lane that a run takes for it, and at the endpoints that have that lane."""
+    batching = {arm.arm_id: batching_endpoints(work.job, arm, now=now, is_pilot=is_pilot) for arm in work.arms}
+    return replace(
+        work,
+        arms=tuple(replace(arm, endpoints=batching[arm.arm_id] or arm.endpoints) for arm in work.arms),
+        batched=frozenset(arm_id for arm_id, endpoints in batching.items() if endpoints),
+    )

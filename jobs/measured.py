@@ -83,7 +83,7 @@ def measure(archive: Archive, work: Workload) -> list[ArmForecast]:
 
 def chosen_way(work: Workload, forecast: ArmForecast) -> Way:
     """How the job sends the samples of an arm."""
-    if work.job.lane == "batch":
+    if forecast.arm_id in work.batched:
         return "batch"
     return "cached" if "cached" in forecast.ways else "live"
 

@@ -9,7 +9,7 @@ from polythink import facts
 from polythink.jobs.prompt import render
 from polythink.jobs.requests import OVERHEAD_TOKENS, endpoints
 from polythink.jobs.workload import Workload
-from polythink.records import Arm, Lane, Usage
+from polythink.records import Arm, Usage
 from polythink.storage.archive import Archive
 from polythink.workers.prices import price
 
@@ -34,7 +34,7 @@ class ArmPrice:
 
 
 def price_job(archive: Archive, work: Workload) -> list[ArmPrice]:
-    """The price range of every arm, in order, on the lane that the job names; `auto` is priced live."""
+    """The price range of every arm, in order, on its lane."""
     query = "SELECT arm_id, count(*) AS kept FROM traces WHERE job_id = ? GROUP BY arm_id"
     kept = {row["arm_id"]: row["kept"] for row in archive.sql(query, [work.job_id]).to_pylist()}
     return [_price_arm(work, arm, kept.get(arm.arm_id, 0)) for arm in work.arms]
@@ -48,7 +48,7 @@ def _price_arm(work: Workload, arm: Arm, kept: int) -> ArmPrice:
     budget = 0 if arm.reasoning.kind == "none" else arm.reasoning.budget_tokens
 
     places = endpoints(work)
-    lane: Lane = "batch" if work.job.lane == "batch" else "live"
+    lane = work.lane(arm)
 
     def usd(input_tokens: int, output_tokens: int, pick: Callable[[list[float]], float] = max) -> float | None:
         usage = Usage(input_tokens=input_tokens, output_tokens=min(output_tokens, arm.max_tokens))

@@ -14,7 +14,7 @@ from polythink.jobs.prefixes import Role
 from polythink.jobs.prompt import render
 from polythink.jobs.spec import Job
 from polythink.jobs.workload import Workload
-from polythink.records import Arm, Lane, SampleKey, Usage
+from polythink.records import Arm, SampleKey, Usage
 from polythink.workers.prices import price
 from polythink.workers.tasks import Endpoint, Task
 
@@ -57,7 +57,7 @@ class Requests:
 
     def __init__(self, work: Workload) -> None:
         self.job_id = work.job_id
-        self._lane: Lane = "batch" if work.job.lane == "batch" else "live"
+        self._lane = work.lane
         self._problems = work.problems_by_id
         self._arms = work.arms_by_id
         self._endpoints = endpoints(work)
@@ -122,7 +122,8 @@ class Requests:
         known = facts.find(arm.model)
         body = request_body(arm, system, user, known)
         # Each endpoint has a cache of its own: among several, a sample would not know where its prompt was written.
-        is_one_cache = self._lane == "live" and len(arm.endpoints) == 1
+        lane = self._lane(arm)
+        is_one_cache = lane == "live" and len(arm.endpoints) == 1
         cached = cached_body(body, known) if is_one_cache else None
         prompt_bytes = len((system or "").encode()) + len(user.encode())
         # No tokenizer makes more tokens than there are bytes.
@@ -132,7 +133,7 @@ class Requests:
             cache_write_5m_tokens=most if cached else 0,
             output_tokens=arm.max_tokens,
         )
-        prices = [price(self._endpoints[name], arm.model, usage, self._lane) for name in arm.endpoints]
+        prices = [price(self._endpoints[name], arm.model, usage, lane) for name in arm.endpoints]
         return _Rendered(body, cached, prompt_bytes, max(usd or 0.0 for usd in prices))
 
 

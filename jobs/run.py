@@ -22,6 +22,7 @@ from polythink.jobs.adaptive import Adaptive
 from polythink.jobs.batch_book import Entry
 from polythink.jobs.batch_crew import BatchCrew
 from polythink.jobs.batch_ledger import BatchLedger
+from polythink.jobs.both_lanes import BothLanes
 from polythink.jobs.cluster import cluster, default_workers
 from polythink.jobs.control import Control
 from polythink.jobs.crew import Crew
@@ -31,19 +32,19 @@ from polythink.jobs.grid import Ordinals
 from polythink.jobs.intents import leftovers
 from polythink.jobs.judging import judging_rounds
 from polythink.jobs.keeper import Keeper, Reader
-from polythink.jobs.lanes import on_its_lane
+from polythink.jobs.lanes import on_their_lanes
 from polythink.jobs.liveness import SUBMISSION_VARIABLE
 from polythink.jobs.pools import membership, pools, sharing
 from polythink.jobs.requests import Requests, endpoints
 from polythink.jobs.rereading import check_read_alike
 from polythink.jobs.sameness_rounds import sameness_rounds
-from polythink.jobs.sampling import OUTAGE_S, PATIENCE_S, Sampling, Watch
+from polythink.jobs.sampling import OUTAGE_S, PATIENCE_S, Sampling, Sender, Watch
 from polythink.jobs.selection import notes, select_anew
 from polythink.jobs.spec import Job
 from polythink.jobs.standing import Standing, kept_answers, standing, with_spared
 from polythink.jobs.waves import Waves
 from polythink.jobs.workload import Workload
-from polythink.records import SampleKey
+from polythink.records import Lane, SampleKey
 from polythink.selectors.registry import ForeignSelectorError, SelectorConfig, parse_selector
 from polythink.storage import landing
 from polythink.storage.archive import Archive
@@ -87,7 +88,7 @@ def run_job(
     with archive.lock(work.job_id, force=force) as lease, job_grader(archive, work) as grader:
         check_read_alike(archive, work.job_id)
         reader = Reader(work.problems_by_id, work.job.answer.rule(), grader)
-        sent = on_its_lane(archive, work, time.time(), is_pilot=pilot is not None)
+        sent = on_their_lanes(work, time.time(), is_pilot=pilot is not None)
         run = _Run(archive, sent, reader, lease, control, tell, address, patience_s, outage_s, pilot)
         started = _started(archive, work)
         tell(started)
@@ -134,7 +135,7 @@ def run_judges(
         for name, rounds in conversations:
             try:
                 for derived in rounds:
-                    if on_its_lane(archive, derived, time.time()).job.lane == "live":  # one Ray for all rounds
+                    if not on_their_lanes(derived, time.time()).batched:  # one Ray for all rounds
                         session.enter_context(cluster(address, workers=_asked_workers(derived.job)))
                     state = run(archive, derived)
                     if state.status != "done":
@@ -162,7 +163,9 @@ class _Run:
     def from_start(self, started: JobState) -> JobState:
         """The whole run; returns the last state."""
         warnings = self._land_leftovers()
-        sent = self._sent() if self.work.job.lane == "batch" else []
+        ledger = BatchLedger(self.archive, self.work.job_id, self.lease)
+        ledger.catch_up()
+        sent = [entry for record in ledger.open for entry in record.entries]
         only = None if self.pilot is None else self._pilot_ordinals(self.pilot)
         where = standing(self.archive, self.work, replace(started, warnings=warnings), only, sent)
         requests = Requests(self.work)
@@ -174,7 +177,7 @@ class _Run:
                 where.state = replace(where.state, status="done", reason=None)
             else:
                 self.tell(where.state)
-                self._sample(where, requests, held, adaptive)
+                self._sample(where, requests, ledger, held, adaptive)
         if where.state.status == "done" and where.state.done < where.state.wanted:
             where.state = replace(where.state, status="stopped", reason="the pilot is in; resume the job to go on")
         if where.state.status == "done":
@@ -227,12 +230,17 @@ class _Run:
             yield adaptive
 
     def _sample(
-        self, where: Standing, requests: Requests, held: Collection[SampleKey], adaptive: Adaptive | None
+        self,
+        where: Standing,
+        requests: Requests,
+        ledger: BatchLedger,
+        held: Collection[SampleKey],
+        adaptive: Adaptive | None,
     ) -> None:
         keeper = Keeper(self.archive, self.work.job_id, self.reader, self.lease)
         where.scheduler.cache(requests.is_cached)
         try:
-            with self._lane(requests, held) as crew:
+            with self._sender(requests, ledger, held) as crew:
                 Sampling(
                     where,
                     crew=crew,
@@ -250,31 +258,36 @@ class _Run:
         where.state = replace(where.state, warnings=where.state.warnings + keeper.warnings)
 
     @contextmanager
-    def _lane(self, requests: Requests, held: Collection[SampleKey]) -> Iterator[Crew | BatchCrew]:
-        if self.work.job.lane == "batch":
-            crew = self._batch_crew(requests, held)
-            yield crew
-            crew.close()
+    def _sender(self, requests: Requests, ledger: BatchLedger, held: Collection[SampleKey]) -> Iterator[Sender]:
+        """What sends, by the lanes of the arms. Batches that are open already are followed whatever these are."""
+        batched, live = self._on_lane("batch"), self._on_lane("live")
+        names = [pool.name for pool in pools(batched)]
+        batches = BatchCrew(ledger, requests, endpoints(self.work), names, wanted=held, asked=self.control.asked)
+        if not live.arms:
+            yield batches
+            batches.close()
             return
         wanted = _asked_workers(self.work.job)
         with cluster(self.address, workers=wanted):
             workers = Crew(
-                endpoints(self.work),
-                pools(self.work),
-                membership(self.work),
+                endpoints(live),
+                pools(live),
+                membership(live),
                 workers=wanted or default_workers(),
-                sharing=sharing(self.work.arms),
+                sharing=sharing(live.arms),
             )
             try:
-                yield workers
+                if not (names or ledger.open):
+                    yield workers
+                    return
+                both = BothLanes(batches, workers)
+                yield both
+                both.close()
             finally:
                 workers.close()
 
-    def _sent(self) -> list[Entry]:
-        """What an earlier run left with the API, in batches that are still open."""
-        ledger = BatchLedger(self.archive, self.work.job_id, self.lease)
-        ledger.catch_up()
-        return [entry for record in ledger.open for entry in record.entries]
+    def _on_lane(self, lane: Lane) -> Workload:
+        return replace(self.work, arms=tuple(arm for arm in self.work.arms if self.work.lane(arm) == lane))
 
     def _hold(self, where: Standing, requests: Requests, sent: Sequence[Entry]) -> frozenset[SampleKey]:
         """Hold every sample that an earlier run left with the API, before it is decided which are wanted."""
@@ -283,11 +296,6 @@ class _Run:
             where.purse.hold(requests.worst_case_usd(key))
             where.tokens.hold(requests.max_tokens(key))
         return held
-
-    def _batch_crew(self, requests: Requests, held: Collection[SampleKey]) -> BatchCrew:
-        ledger = BatchLedger(self.archive, self.work.job_id, self.lease)
-        names = [pool.name for pool in pools(self.work)]
-        return BatchCrew(ledger, requests, endpoints(self.work), names, wanted=held, asked=self.control.asked)
 
 
 def _asked_workers(job: Job) -> int | None:

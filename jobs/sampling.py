@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -18,7 +18,7 @@ from polythink.jobs.requests import Requests
 from polythink.jobs.scheduler import Due
 from polythink.jobs.standing import Standing, with_spared
 from polythink.jobs.suspects import died, lost
-from polythink.records import Attempt, Intent, SampleKey
+from polythink.records import Attempt, Intent, Lane, SampleKey
 from polythink.storage.state import JobState, Status
 from polythink.workers.tasks import Result, Task
 
@@ -28,16 +28,15 @@ OUTAGE_S = 3600.0  # seconds out of service after which the run no longer waits 
 PATIENCE_S = 30.0  # seconds without any reply before the run gives up on its endpoints
 
 
-class Lane(Protocol):
+class Sender(Protocol):
     """Who takes tasks to the API and brings results back, for the run's one thread."""
 
-    @property
-    def has_ledger(self) -> bool:
-        """Whether it puts on record by itself what it is about to send."""
+    def lane(self, pool: str) -> Lane:
+        """The lane of a limit pool. Batches are put on record by who sends them, live requests by the run."""
         ...
 
-    def room(self) -> dict[str, int]:
-        """How many tasks of each limit pool it can take now."""
+    def room(self, lanes: Collection[Lane]) -> dict[str, int]:
+        """How many tasks of each limit pool of some lanes it can take now."""
         ...
 
     def send(self, pool: str, tasks: Sequence[Task]) -> None: ...
@@ -62,7 +61,7 @@ class Sampling:
         self,
         standing: Standing,
         *,
-        crew: Lane,
+        crew: Sender,
         keeper: Keeper,
         requests: Requests,
         control: Control,
@@ -128,14 +127,15 @@ class Sampling:
 
     def _draw(self) -> list[tuple[str, list[Task]]]:
         """What is due and affordable, by pool."""
-        if not (self._crew.has_ledger or self._keeper.is_prompt):
-            return []  # what is drawn must become durable before it is sent
-        if self._crew.has_ledger and self._adaptive is not None and self._adaptive.is_looking:
-            return []  # a batch takes the whole wave: what comes a moment later would wait for its end
+        lanes: set[Lane] = set()
+        if self._keeper.is_prompt:  # what is drawn must become durable before it is sent
+            lanes.add("live")
+        if self._adaptive is None or not self._adaptive.is_looking:
+            lanes.add("batch")  # it takes the whole wave: what comes a moment later would wait for its end
         now = time.monotonic()
         is_short = False
         drawn: list[tuple[str, list[Task]]] = []
-        for pool, room in self._crew.room().items():
+        for pool, room in self._crew.room(lanes).items():
             if pool == APART:
                 tasks, is_complete = self._suspects(room, now)
             else:
@@ -149,7 +149,7 @@ class Sampling:
 
     def _keep_and_send(self, drawn: Sequence[tuple[str, list[Task]]]) -> None:
         """In one write, the results that have arrived and what is about to be sent; then it is."""
-        tasks = [] if self._crew.has_ledger else [task for _, tasks in drawn for task in tasks]
+        tasks = [task for pool, tasks in drawn if self._crew.lane(pool) == "live" for task in tasks]
         now = time.time()
         self._keep([intent_of(task, self._requests.worst_case_usd(task.key), now) for task in tasks])
         for pool, tasks in drawn:

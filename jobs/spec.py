@@ -91,8 +91,8 @@ class Job(Model):
     )
     lane: Literal["live", "batch", "auto"] = Field(
         default="live",
-        description="how requests reach the API: live (streamed now), batch (half price, within a day), auto (batch, "
-        "unless cap.deadline comes within a day or an endpoint takes no batches)",
+        description="how requests reach the API: live (streamed now), batch (half price, within a day), auto (arm by "
+        "arm: batch, unless cap.deadline comes within a day or none of its endpoints takes batches)",
     )
     concurrency: AutoCount = Field(
         default="auto",

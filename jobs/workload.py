@@ -15,7 +15,7 @@ from polythink.jobs.changes import new_arms, read_otherwise, unlike
 from polythink.jobs.load import LoadedJob
 from polythink.jobs.spec import Job
 from polythink.jobs.spec_parts import Cap, PythonGrade
-from polythink.records import Arm, Problem, Reasoning
+from polythink.records import Arm, Lane, Problem, Reasoning
 from polythink.selectors.reading import gold_form
 from polythink.storage import schema
 from polythink.storage.archive import Archive
@@ -33,11 +33,16 @@ class Workload:
     job: Job
     arms: tuple[Arm, ...]
     problems: tuple[Problem, ...]
+    batched: frozenset[str] = frozenset()  # the arms that go in batches, once it is decided (lanes.py)
 
     @property
     def total(self) -> int:
         """Samples asked for."""
         return len(self.problems) * len(self.arms) * self.job.samples
+
+    def lane(self, arm: Arm) -> Lane:
+        """How samples of an arm reach the API."""
+        return "batch" if arm.arm_id in self.batched else "live"
 
     @property
     def problems_by_id(self) -> dict[str, Problem]:

@@ -40,6 +40,7 @@ _SENT: Mapping[str, Mapping[str, int]] = {
         "write batches": 2, "write part of batches": 2, "batch create": 1, "batch look": 1, "batch results": 1,
     },
 }  # fmt: skip
+_BATCHED: Mapping[str, tuple[str, ...]] = {"live": (), "batch": ("one", "other"), "auto": ("one",)}  # arms, by lane
 _KEPT: Mapping[bool, Mapping[str, int]] = {  # by whether the archive is local
     True: {"append to the journal": 2, "close the journal": 1},
     False: {"write journal": 2},
@@ -51,7 +52,7 @@ _ENDED: Mapping[str, int] = {
 COMPACTING: Mapping[str, int] = {"write part of traces": 1, "write part of attempts": 1, "delete part of traces": 2}
 _NEVER_TORN = ("delete", "send", "hear", "batch ", "close")
 _ROWS = """
-    SELECT sample_id, count(*) AS n, count(*) FILTER (status = 'lost') AS lost
+    SELECT sample_id, arm_id, count(*) AS n, count(*) FILTER (status = 'lost') AS lost
     FROM attempts WHERE job_id = ? GROUP BY ALL
 """
 
@@ -74,7 +75,8 @@ class Chain:
 
 def steps_of(lane: str, *, is_local: bool) -> Mapping[str, int]:
     """All steps at which a run may be killed, in the order in which they first happen, and how often each does."""
-    return {**_BEGUN, **_SENT[lane], **_KEPT[is_local], **_ENDED}
+    sent = _SENT.get(lane) or {**_SENT["live"], **_SENT["batch"]}
+    return {**_BEGUN, **sent, **_KEPT[is_local], **_ENDED}
 
 
 class Points:
@@ -127,7 +129,10 @@ def chain(folder: Path, root: str, base_url: str, points: Points, *, lane: str, 
     path = job_file(
         folder, base_url, name=name, lane=lane, samples=SAMPLES, concurrency=CONCURRENCY, cap={"usd": CAP_USD},
         select=["majority"], prompt={"template": "{{ problem }} Put the answer in \\boxed{}."},
-        arms=[{"id": arm, "model": "claude-haiku-4-5", "reasoning": "none"} for arm in ("one", "other")],
+        arms=[
+            {"id": arm, "model": "claude-haiku-4-5", "reasoning": "none", "endpoint": arm} for arm in ("one", "other")
+        ],
+        endpoint={"one": {"base_url": base_url}, "other": _other(base_url, lane)},
     )  # fmt: skip
     ahead = points.draw(kills)
     while ahead:
@@ -148,6 +153,13 @@ def chain(folder: Path, root: str, base_url: str, points: Points, *, lane: str, 
     _check(found, Archive(root), name, base_url)
     assert call(["verify", name, *where]) == 0
     return found
+
+
+def _other(base_url: str, lane: str) -> dict[str, str]:
+    """Where an arm must not wait, its endpoint is of a provider without batches; its key, any word that is set."""
+    if lane != "auto":
+        return {"base_url": base_url}
+    return {"base_url": base_url, "provider": "foundry", "api_key_env": "PATH"}
 
 
 def _compact_under_fire(found: Chain, name: str, where: Sequence[str], rng: random.Random) -> None:
@@ -183,8 +195,12 @@ def _check(found: Chain, archive: Archive, name: str, base_url: str) -> None:
     found.served = sum(tally["requests"] for tally in served.values())
     found.billed_usd = sum(tally["cost_usd"] for tally in served.values())
     found.lost = sum(each["lost"] for each in rows.values())
-    most = found.samples if found.lane == "batch" else found.samples + len(found.kills) * int(1.25 * CONCURRENCY)
-    assert found.samples <= found.served <= most, f"{name} after {found.kills}: {found.served} requests were billed"
+    again = found.served - found.samples
+    most = 0 if found.lane == "batch" else len(found.kills) * int(1.25 * CONCURRENCY)
+    assert 0 <= again <= most, f"{name} after {found.kills}: {found.served} requests were billed"
+    batched = {sample for sample, each in rows.items() if each["arm_id"] in _BATCHED[found.lane]}
+    twice = [sample for sample in batched if served[sample]["requests"] != 1]
+    assert not twice, f"{name} after {found.kills}: batched and not billed once: {twice}"
     unexplained = [sample for sample, tally in served.items() if tally["requests"] > rows[sample]["n"]]
     assert not unexplained, f"{name} after {found.kills}: billed and not on record: {unexplained}"
     assert found.billed_usd <= CAP_USD
@@ -250,8 +266,9 @@ def main(kills: int, output: Path, seed: int) -> None:
         failing = "an S3 server that answers every ninth write with 500 and delays every fifth"
         with environment(bucket):
             runs = {
-                "Batch lane, local archive": chains(kills * 2 // 5, lane="batch", seed=seed),
-                "Live lane, local archive": chains(kills * 2 // 5, lane="live", seed=seed),
+                "Batch lane, local archive": chains(kills * 3 // 10, lane="batch", seed=seed),
+                "Live lane, local archive": chains(kills * 3 // 10, lane="live", seed=seed),
+                "Both lanes (`auto`), local archive": chains(kills // 5, lane="auto", seed=seed),
                 f"Batch lane, {failing}": chains(kills // 10, lane="batch", seed=seed + 1000, bucket=bucket),
                 f"Live lane, {failing}": chains(kills // 10, lane="live", seed=seed + 1000, bucket=bucket),
             }

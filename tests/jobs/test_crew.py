@@ -38,7 +38,7 @@ def test_tasks_that_do_not_reach_their_worker_end_the_run_instead_of_being_waite
     with cluster(None, workers=1):
         pool = PoolSpec(name="pool", endpoint="default", actor="governor of this test", rules=Rules())
         crew = Crew({"default": endpoint}, [pool], Membership(job="job"), workers=1)
-        while not crew.room()["pool"]:
+        while not crew.room({"live"})["pool"]:
             crew.news()
         crew.send("pool", [task])
         with pytest.raises(ClusterError, match=r"worker-1 could not take its tasks(.|\n)*no number"):

@@ -22,6 +22,11 @@ def test_killed_at_any_step_of_a_live_job_only_what_was_in_flight_is_paid_again(
 
 
 @pytest.mark.timeout(900)
+def test_killed_at_any_step_of_a_job_on_both_lanes_neither_pays_for_the_other() -> None:
+    assert sum(len(chain.kills) for chain in chains(4, lane="auto", seed=7)) >= 4
+
+
+@pytest.mark.timeout(900)
 def test_killed_at_any_step_over_a_bucket_that_fails_nothing_is_lost(bucket: Bucket) -> None:
     bucket.plan = trouble
     assert sum(len(chain.kills) for chain in chains(4, lane="batch", seed=7, bucket=bucket)) >= 4
@@ -33,7 +38,7 @@ def test_killed_at_any_step_over_a_bucket_that_fails_nothing_is_lost(bucket: Buc
 def test_two_hundred_kills(tmp_path: Path) -> None:
     main(200, tmp_path / "faults.md", seed=11)
     page = (tmp_path / "faults.md").read_text()
-    assert page.count("`verify` was clean") == 4
+    assert page.count("`verify` was clean") == 5
     steps = {*steps_of("live", is_local=True), *steps_of("batch", is_local=True), *steps_of("live", is_local=False)}
     assert [step for step in steps if f"| {step}, " not in page] == [], "none was left out"
 
