@@ -186,6 +186,7 @@ def _as_json(work: Workload, prices: Sequence[ArmPrice]) -> dict[str, object]:
         "arms": [
             {
                 "arm_id": price.arm.arm_id,
+                "lane": work.lane(price.arm),
                 "kept": price.kept,
                 "to_send": price.owed,
                 "low_usd": price.low_usd,

@@ -32,7 +32,7 @@ from polythink.jobs.grid import Ordinals
 from polythink.jobs.intents import leftovers
 from polythink.jobs.judging import judging_rounds
 from polythink.jobs.keeper import Keeper, Reader
-from polythink.jobs.lanes import on_their_lanes
+from polythink.jobs.lanes import check_reachable, on_their_lanes
 from polythink.jobs.liveness import SUBMISSION_VARIABLE
 from polythink.jobs.pools import membership, pools, sharing
 from polythink.jobs.requests import Requests, endpoints
@@ -72,7 +72,8 @@ def run_job(
 
     `force` takes the job from whoever runs it. A `pilot` sends about so many samples, of all arms alike, and stops.
 
-    Raises JobChangedError if the job's samples were imported or are read in two ways, JobBusyError if another process
+    Raises JobChangedError if the job's samples were imported or are read in two ways, or its batches are with an
+    endpoint that it no longer has, JobBusyError if another process
     runs it, LeaseLostError once one has taken it from this, ArchiveError if the archive cannot be written, ClusterError
     if Ray cannot be reached or its workers keep failing, EndpointError if an endpoint of the batch lane refuses the job
     or cannot be reached; the archive is whole then too.
@@ -165,6 +166,7 @@ class _Run:
         warnings = self._land_leftovers()
         ledger = BatchLedger(self.archive, self.work.job_id, self.lease)
         ledger.catch_up()
+        check_reachable(self.work, ledger.open)
         sent = [entry for record in ledger.open for entry in record.entries]
         only = None if self.pilot is None else self._pilot_ordinals(self.pilot)
         where = standing(self.archive, self.work, replace(started, warnings=warnings), only, sent)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from polythink.errors import EndpointError
+from polythink.errors import EndpointError, JobChangedError
 from polythink.jobs.arms import expand
 from polythink.jobs.control import Control
 from polythink.jobs.lanes import batching_endpoints
@@ -117,6 +117,19 @@ def test_batches_under_way_are_awaited_while_the_rest_goes_live(tmp_path: Path) 
         {"arm_id": "plain", "lane": "live", "n": 30},
     ]
     assert is_sound(archive)
+
+
+def test_an_endpoint_that_has_a_batch_is_not_forgotten(tmp_path: Path) -> None:
+    archive = Archive(tmp_path / "archive")
+    with SimulatorProcess.start(["--batch-seconds", "30", "--refusals", "0"]) as simulator:
+        url = simulator.base_url
+        assert interrupted(archive, job_file(tmp_path, url, lane="batch")).status == "interrupted"
+        for moved in ({"new": {"base_url": url}}, {"default": two_endpoints(url)["other"]}):
+            with pytest.raises(
+                JobChangedError, match=r"batch 1 \(msgbatch_\w+\) .* endpoint default, .* name it there"
+            ):
+                run(archive, job_file(tmp_path, url, lane="live", samples=20, endpoint=moved))
+        assert meter(url)["requests"] == 0, "nothing was sent"
 
 
 def test_what_is_in_flight_comes_in_where_batches_cannot_go_on(tmp_path: Path) -> None:
