@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from polythink.cli.asking import ask_endpoints
+from polythink.cli.asking import asked_for
 from polythink.cli.console import stdout_console
 from polythink.cli.exits import BAD_USAGE, reported_errors
 from polythink.cli.interrupts import interrupts
@@ -23,7 +23,6 @@ from polythink.cli.options import (
     JsonOption,
     NewArmsOption,
     YesOption,
-    open_archive,
 )
 from polythink.cli.progress import ProgressView
 from polythink.jobs.estimate import Estimate, Interval
@@ -31,7 +30,7 @@ from polythink.jobs.lanes import on_their_lanes
 from polythink.jobs.load import LoadedJob, load_job
 from polythink.jobs.measured import ArmForecast, Way, chosen_way, measure, predict, usd, whole_interval
 from polythink.jobs.price import ArmPrice, price_job, retiring
-from polythink.jobs.workload import Workload, preview, store, with_new_arms
+from polythink.jobs.workload import Workload, preview, store
 from polythink.storage.archive import Archive
 
 _WAYS: tuple[Way, ...] = ("live", "cached", "batch")
@@ -50,9 +49,8 @@ def plan(
 ) -> None:
     """Check a job and price it: what would be sent, how many, from how much to how much."""
     with reported_errors():
-        loaded = ask_endpoints(load_job(job_file, base_url=base_url))
-        where = open_archive(archive, loaded.archive)
-        loaded = with_new_arms(where, loaded) if new_arms else loaded
+        loaded = load_job(job_file, base_url=base_url)
+        where, loaded = asked_for(loaded, archive, new_arms=new_arms)
         work = preview(where, loaded)
         if pilot is not None:
             work = _send_pilot(where, loaded, pilot, yes=yes)

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from polythink.cli.asking import ask_endpoints
+from polythink.cli.asking import asked_for
 from polythink.cli.console import stdout_console
 from polythink.cli.exits import BAD_USAGE, exit_code, reported_errors
 from polythink.cli.going_on import command_to_go_on
@@ -27,7 +27,6 @@ from polythink.cli.options import (
     JsonOption,
     NewArmsOption,
     YesOption,
-    open_archive,
     read_archive,
 )
 from polythink.cli.plan import plan_table
@@ -42,7 +41,7 @@ from polythink.jobs.measured import predict, prediction, prediction_line
 from polythink.jobs.price import price_job
 from polythink.jobs.run import run_job
 from polythink.jobs.spec_parts import Cap
-from polythink.jobs.workload import Workload, preview, recall, store, with_cap, with_new_arms
+from polythink.jobs.workload import Workload, preview, recall, store, with_cap
 from polythink.storage.archive import Archive
 from polythink.storage.cache_use import cache_line, cache_use
 from polythink.storage.state import JobState
@@ -61,9 +60,8 @@ def run(
 ) -> None:
     """Run a job in the foreground: a new one, or more of the one of that name."""
     with reported_errors():
-        loaded = ask_endpoints(load_job(job_file, base_url=base_url))
-        where = open_archive(archive, loaded.archive)
-        loaded = with_new_arms(where, loaded) if new_arms else loaded
+        loaded = load_job(job_file, base_url=base_url)
+        where, loaded = asked_for(loaded, archive, new_arms=new_arms)
         confirm(where, preview(where, loaded), yes=yes)
         work = store(where, loaded)
         predict(where, on_their_lanes(work, time.time()))

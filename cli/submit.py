@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from polythink.cli.asking import ask_endpoints
+from polythink.cli.asking import asked_for
 from polythink.cli.console import say
 from polythink.cli.exits import reported_errors
 from polythink.cli.options import (
@@ -18,13 +18,12 @@ from polythink.cli.options import (
     JsonOption,
     NewArmsOption,
     YesOption,
-    open_archive,
 )
 from polythink.cli.run import confirm
 from polythink.jobs.load import load_job
 from polythink.jobs.submit import pin_base_url
 from polythink.jobs.submit import submit as submit_job
-from polythink.jobs.workload import preview, with_new_arms
+from polythink.jobs.workload import preview
 
 ClusterOption = Annotated[
     str | None,
@@ -46,9 +45,8 @@ def submit(
 ) -> None:
     """Send a job to a Ray cluster and return at once; prints its id."""
     with reported_errors():
-        loaded = ask_endpoints(pin_base_url(load_job(job_file, base_url=base_url), os.environ))
-        where = open_archive(archive, loaded.archive)
-        loaded = with_new_arms(where, loaded) if new_arms else loaded
+        loaded = pin_base_url(load_job(job_file, base_url=base_url), os.environ)
+        where, loaded = asked_for(loaded, archive, new_arms=new_arms)
         confirm(where, preview(where, loaded), yes=yes)
         state = submit_job(where, loaded, address=address, say=say)
         say(f"submitted to {state.address}; `polythink watch {state.job_id} --archive {where.root}` follows it")

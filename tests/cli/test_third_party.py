@@ -41,12 +41,16 @@ KIND = SelectorKind(
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
     """A folder of installed packages with one in it."""
-    site = tmp_path / "site"
-    info = site / "contrarian-1.0.dist-info"
+    return installed(tmp_path / "site", "contrarian", MODULE, "[polythink.selectors]\nrarest = contrarian:KIND\n")
+
+
+def installed(site: Path, name: str, module: str, entry_points: str) -> Path:
+    """A folder as pip leaves it, with a package of one module."""
+    info = site / f"{name}-1.0.dist-info"
     info.mkdir(parents=True)
-    (site / "contrarian.py").write_text(MODULE)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: contrarian\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[polythink.selectors]\nrarest = contrarian:KIND\n")
+    (site / f"{name}.py").write_text(module)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(entry_points)
     return site
 
 
@@ -135,13 +139,7 @@ unloadable = absent_package:KIND
 @pytest.fixture
 def broken(tmp_path: Path) -> Path:
     """A folder with a package whose selectors all fail, each in a way of its own."""
-    site = tmp_path / "broken-site"
-    info = site / "broken-1.0.dist-info"
-    info.mkdir(parents=True)
-    (site / "broken.py").write_text(BROKEN)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(ENTRIES)
-    return site
+    return installed(tmp_path / "broken-site", "broken", BROKEN, ENTRIES)
 
 
 def test_a_selector_that_fails_is_named_with_its_error_and_breaks_nothing_else(broken: Path, tmp_path: Path) -> None:
