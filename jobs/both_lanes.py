@@ -27,6 +27,12 @@ class BothLanes:
         self._coming: Future[News] | None = None  # of the batches
         self._error: EndpointError | None = None  # likewise
 
+    def __enter__(self) -> BothLanes:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._thread.shutdown()  # it sends nothing once the run has let go of the job
+
     def lane(self, pool: str) -> Lane:
         return "batch" if pool in self._batches.pools else "live"
 

@@ -282,9 +282,9 @@ class _Run:
                 if not (names or ledger.open):
                     yield workers
                     return
-                both = BothLanes(batches, workers)
-                yield both
-                both.close()
+                with BothLanes(batches, workers) as both:
+                    yield both
+                    both.close()
             finally:
                 workers.close()
 

@@ -100,6 +100,7 @@ class Lease:
             with suppress(ArchiveError):  # then it is taken over, like a dead owner's
                 free = replace(self._record, owner=None, mark=secrets.token_hex(8))
                 self._store.put_if_match(self._name, _encode(free), self._version)
+        self._lost = self._lost or f"{self._what}: its lease was given back"  # whoever still works under it must stop
 
     def _keep_alive(self) -> None:
         while not self._ended.wait(RENEW_S) and self._lost is None:

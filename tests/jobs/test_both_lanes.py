@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from threading import Event
+from threading import Event, Timer
 from typing import Any, cast
 
 import pytest
@@ -27,7 +27,7 @@ class Fake:
         self.may_end.set()
         self.warning = lane
         self.error: Exception | None = None
-        self.closed = 0
+        self.closed = self.heard = 0
 
     def room(self, lanes: Collection[Lane]) -> dict[str, int]:
         return {pool: 7 for pool in self.pools if pool in lanes}
@@ -37,6 +37,7 @@ class Fake:
 
     def news(self) -> News:
         self.may_end.wait(30)
+        self.heard += 1
         if self.error is not None:
             raise self.error
         return News([], [], warnings=[self.warning])
@@ -108,6 +109,16 @@ def test_where_batches_cannot_go_on_what_is_in_flight_comes_in_first(
     live.is_busy = False
     with pytest.raises(EndpointError, match="no batches"):
         both.news()
+
+
+def test_the_run_ends_only_when_its_batches_are_at_rest(both: BothLanes, batches: Fake) -> None:
+    batches.may_end.clear()
+    Timer(0.5, batches.may_end.set).start()
+    with pytest.raises(OSError, match="disk full"), both:
+        both.news()
+        raise OSError("disk full")
+    assert batches.heard == 1
+    assert batches.closed == 0
 
 
 def test_any_other_error_ends_the_run_at_once(both: BothLanes, batches: Fake, live: Fake) -> None:

@@ -87,6 +87,13 @@ def test_a_takeover_that_fails_is_one_for_the_next_owner_too(tmp_path: Path) -> 
         assert lease.is_takeover
 
 
+def test_what_still_works_under_a_lease_that_was_given_back_stops(archive: Archive) -> None:
+    with archive.lock("j1") as lease:
+        lease.check()
+    with pytest.raises(LeaseLostError, match="was given back"):
+        lease.check()
+
+
 def test_a_process_id_that_is_anothers_by_now_is_no_owner() -> None:
     assert not this_process().is_gone
     assert replace(this_process(), started="0").is_gone
