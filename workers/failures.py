@@ -85,14 +85,15 @@ def classify_reply(status: int, body: Any, headers: Mapping[str, str], fallback:
     message = str(error.get("message") or fallback or f"HTTP {status}")
     kind = error.get("type") or headers.get("x-amzn-errortype", "").partition(":")[0] or error.get("status")
     details = error.get("details")
-    code = details.get("error_code") if isinstance(details, Mapping) else None
+    said = details.get("error_code") if isinstance(details, Mapping) else None
+    code = said if isinstance(said, str) else None
     limited = status == 429 and code not in _SPEND_CODES
     return Failure(
         disposition=_disposition(status, code, message),
         error_type=str(kind or f"http_{status}"),
         message=message,
         http_status=status,
-        error_code=code if isinstance(code, str) else None,
+        error_code=code,
         limited=limited,
         retry_after_s=_retry_after(headers) if limited else None,
     )
@@ -125,7 +126,7 @@ CUT_STREAM = Failure(
 )
 
 
-def _disposition(status: int, code: object, message: str) -> Disposition:
+def _disposition(status: int, code: str | None, message: str) -> Disposition:
     if code in _SPEND_CODES or status in _STOPPING_STATUSES:
         return "stop_job"
     if status == 400 and any(words in message.lower() for words in _SPEND_WORDS):

@@ -9,7 +9,7 @@ from typing import Any
 import anthropic
 import httpx2
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from polythink.records import SampleKey
@@ -250,6 +250,7 @@ def test_a_defect_of_our_own_is_no_failure_of_the_api() -> None:
         ),
     ),
 )
+@example(400, {"error": {"details": {"error_code": []}}})
 def test_any_body_of_any_error_is_classified(status: int, body: Any) -> None:
     failure = classify_reply(status, body, {})
     assert failure.http_status == status
