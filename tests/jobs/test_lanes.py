@@ -24,6 +24,8 @@ from tests.running import job_file, meter, one_row, run
 from tests.scripted_batches import has_no_batches
 from tests.scripted_server import Reply, Request, ScriptedServer
 
+pytestmark = pytest.mark.usefixtures("one_ray")
+
 NOON = 1_800_000_000.0  # 2027-01-15T08:00:00Z
 VERTEX = {"provider": "vertex", "project": "p", "region": "global"}
 
@@ -104,7 +106,7 @@ def test_each_arm_of_an_auto_job_goes_on_its_own_lane(tmp_path: Path) -> None:
 
 def test_batches_under_way_are_awaited_while_the_rest_goes_live(tmp_path: Path) -> None:
     archive = Archive(tmp_path / "archive")
-    with SimulatorProcess.start(["--batch-seconds", "30", "--refusals", "0"]) as simulator:
+    with SimulatorProcess.start(["--batch-seconds", "12", "--refusals", "0"]) as simulator:
         state = interrupted(archive, job_file(tmp_path, simulator.base_url, lane="batch"))
         assert (state.status, state.done) == ("interrupted", 0)
         states: list[JobState] = []
