@@ -22,6 +22,7 @@ from polythink.cli.rehearsal_page import Rehearsal, print_page, rehearsal_json
 from polythink.cli.run import run_watched
 from polythink.cli.simulate import TierChoice
 from polythink.jobs.forecast import ArmUse, Forecast, Limit, Timing, by_arm, forecast
+from polythink.jobs.lanes import on_their_lanes
 from polythink.jobs.load import LoadedJob, load_job
 from polythink.jobs.price import price_job
 from polythink.jobs.prompt import render
@@ -80,7 +81,7 @@ def _rehearsal(
 ) -> Rehearsal:
     stamp = time.strftime("%Y%m%d-%H%M%S")
     rehearsed(loaded, base_url="http://127.0.0.1", share=share, time_scale=time_scale, stamp=stamp)  # or say why not
-    prices = price_job(archive, preview(archive, loaded))
+    prices = price_job(archive, on_their_lanes(preview(archive, loaded), time.time()))
     options = _simulator_options(rules, time_scale, _write_problems(loaded, scratch))
     with _environment(loaded), SimulatorProcess.start(options) as simulator:
         print(f"the simulator answers at {simulator.base_url}; starting Ray", file=sys.stderr)

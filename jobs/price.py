@@ -34,7 +34,7 @@ class ArmPrice:
 
 
 def price_job(archive: Archive, work: Workload) -> list[ArmPrice]:
-    """The price range of every arm, in order, on its lane."""
+    """The price range of every arm, in order, on the lane that a run takes for it, once that is decided."""
     query = "SELECT arm_id, count(*) AS kept FROM traces WHERE job_id = ? GROUP BY arm_id"
     kept = {row["arm_id"]: row["kept"] for row in archive.sql(query, [work.job_id]).to_pylist()}
     return [_price_arm(work, arm, kept.get(arm.arm_id, 0)) for arm in work.arms]
