@@ -73,10 +73,10 @@ def run_job(
     `force` takes the job from whoever runs it. A `pilot` sends about so many samples, of all arms alike, and stops.
 
     Raises JobChangedError if the job's samples were imported or are read in two ways, or its batches are with an
-    endpoint that it no longer has, JobBusyError if another process
-    runs it, LeaseLostError once one has taken it from this, ArchiveError if the archive cannot be written, ClusterError
-    if Ray cannot be reached or its workers keep failing, EndpointError if an endpoint of the batch lane refuses the job
-    or cannot be reached; the archive is whole then too.
+    endpoint that it no longer has, JobBusyError if another process runs it, LeaseLostError once one has taken it from
+    this, ArchiveError if the archive cannot be written, ClusterError if Ray cannot be reached or its workers keep
+    failing, EndpointError if an endpoint of the batch lane refuses the job or cannot be reached; the archive is whole
+    then too.
     """
     if (kept := archive.state(work.job_id)) is not None and kept.status == "imported":
         raise JobChangedError(f"job {work.job_id} holds imported samples: it has no requests that could be sent")

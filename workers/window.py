@@ -94,7 +94,7 @@ class Window:
         """A request got its reply. Kinds differ in length and speed."""
         if began_at < self._since:
             return
-        self._seen[kind] += Replies.one(tokens, max(now - began_at, 1e-3))
+        self._seen[kind] += Replies.one(max(tokens, 1), max(now - began_at, 1e-3))  # some time is always expected
         if sum(seen.count for seen in self._seen.values()) >= self._enough:
             if self._is_full:
                 self._resize(self._share())

@@ -9,8 +9,11 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count, cycle
+from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from polythink.workers.window import HEADROOM, Window
 
@@ -139,6 +142,29 @@ def test_a_server_that_grows_is_followed(seed: int) -> None:
 
     server.run(grown)
     assert server.rate(600.0) >= 0.9 * 200 * STREAM_S
+
+
+STALLED = [(100, 2.0), (100, 3.3), (0, 9.0), (0, 9.0), (0, 9.0)]  # at last without a token
+REPLIES = st.tuples(
+    st.sampled_from(["one", "other"]), st.integers(0, 200_000), st.floats(0.0, 3_600.0), st.integers(0, 10_000)
+)
+
+
+@given(st.lists(st.tuples(REPLIES, st.integers(1, 60)), max_size=40), st.sets(st.integers(0, 39), max_size=3))
+@example(
+    [(("one", 100, 1.0, 9_999), 10), (("one", 200, 2.0, 9_999), 10), *[(("one", t, s, 9_999), 60) for t, s in STALLED]],
+    set(),
+)
+def test_whatever_replies_come_there_is_room_for_one_request(looks: list[Any], refused: set[int]) -> None:
+    window, now = Window(0.0), 0.0
+    for turn, ((kind, tokens, seconds, running), times) in enumerate(looks):
+        began, now = now, now + seconds
+        if turn in refused:
+            window.refused(now)
+        for _ in range(times):
+            window.answered(1, running=running)
+            window.ended(kind, tokens=tokens, began_at=began, now=now)
+        assert 1.0 <= window.size < math.inf
 
 
 def test_headroom_is_small() -> None:
